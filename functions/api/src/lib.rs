@@ -1,0 +1,1 @@
+//! HTTP API: everything that reads or decides.

@@ -1,0 +1,1 @@
+//! Stores, tests and removes broker credentials; the only writer of secrets.

@@ -1,0 +1,1 @@
+//! Asks the broker, without a database, whether something of ours is open; starts flatten.

@@ -1,0 +1,1 @@
+//! Closes what we opened, until flat.

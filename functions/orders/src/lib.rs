@@ -1,0 +1,1 @@
+//! SQS `entries`, `exits`, `broker-events`: intents, follow-ups and broker events.

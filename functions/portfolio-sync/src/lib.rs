@@ -1,0 +1,1 @@
+//! Each minute: balances, daily loss.

@@ -1,0 +1,1 @@
+//! Each minute: broker truth against our books; sweeps the outbox.

@@ -1,0 +1,1 @@
+//! SQS `transitions`: setup transitions become order intents.

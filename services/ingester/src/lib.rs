@@ -1,0 +1,1 @@
+//! Market data in; microbars, setups and broker account events out.

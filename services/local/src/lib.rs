@@ -1,0 +1,1 @@
+//! The local runner and CLI: the binary `claxton`.

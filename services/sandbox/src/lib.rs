@@ -1,0 +1,1 @@
+//! Tradier's API over sim's broker: HTTP and WebSocket listener.

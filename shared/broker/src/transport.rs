@@ -1,0 +1,94 @@
+//! One request to the broker and what became of it.
+
+use std::fmt;
+
+use domain::secret::Token;
+
+/// An HTTP method the broker knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Places an order, opens a stream session, or reads many quotes. Never sent twice.
+    Post,
+    /// Changes an order; absolute, so repeating it is harmless.
+    Put,
+    /// Asks for an order's end.
+    Delete,
+}
+
+impl Method {
+    /// As HTTP spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// One request.
+#[derive(Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The path from `/v1/` on, without a query.
+    pub path: String,
+    /// Query parameters, in order, not yet encoded.
+    pub query: Vec<(String, String)>,
+    /// Form parameters of the body, in order, not yet encoded.
+    pub form: Vec<(String, String)>,
+    /// Sent as `Authorization: Bearer`.
+    pub token: Token,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method.as_str(), self.path)
+    }
+}
+
+/// An answer: whatever arrived whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers with lower-case names, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// The first header of that lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// Not a byte of the request left.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// It may have left: time-out, reset, half an answer.
+    #[error("no whole answer: {0}")]
+    Unknown(String),
+}
+
+/// Carries one request, once. A connection that was reused and turned out closed is `Unknown` as soon as a byte of a
+/// POST may have left.
+#[allow(async_fn_in_trait, reason = "use cases are driven by one caller")]
+pub trait Transport {
+    /// Sends `request` and waits for the whole answer.
+    async fn send(&self, request: &Request) -> Result<Reply, TransportError>;
+}
+
+impl<T: Transport + ?Sized> Transport for std::rc::Rc<T> {
+    async fn send(&self, request: &Request) -> Result<Reply, TransportError> {
+        (**self).send(request).await
+    }
+}

@@ -1,0 +1,1 @@
+//! Record, gate, send, record: the only place that sends an order.

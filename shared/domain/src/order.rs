@@ -1,0 +1,549 @@
+//! Attempts: one POST each, and what the broker says of it (spec 3, "Attempts").
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AttemptNo, BrokerOrderId, OrderTag};
+use crate::intent::{Approved, CloseBound, OpeningIntent};
+use crate::money::{Price, Side, Usd};
+use crate::symbol::OccSymbol;
+use crate::time::UtcNanos;
+
+/// Where an attempt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Its row exists; nothing was sent.
+    Created,
+    /// Sent, or about to be: a crash here leaves the outcome open.
+    Submitting,
+    /// The answer was lost. The only way on is to ask for the tag.
+    Unknown,
+    /// The broker has it.
+    Working,
+    /// The broker has it and executed a part.
+    PartiallyFilled,
+    /// Executed whole. Final.
+    Filled,
+    /// Ended by a cancel. Final; a part may have executed.
+    Canceled,
+    /// Refused by the broker. Final.
+    Rejected,
+    /// Ended by time. Final; a part may have executed.
+    Expired,
+    /// Never at the broker as far as can be known. Final.
+    Missed,
+}
+
+impl AttemptState {
+    /// All states.
+    pub const ALL: [Self; 10] = [
+        Self::Created,
+        Self::Submitting,
+        Self::Unknown,
+        Self::Working,
+        Self::PartiallyFilled,
+        Self::Filled,
+        Self::Canceled,
+        Self::Rejected,
+        Self::Expired,
+        Self::Missed,
+    ];
+
+    /// Whether the state never changes again. The executed quantity still may.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Filled | Self::Canceled | Self::Rejected | Self::Expired | Self::Missed)
+    }
+
+    /// Whether the request may have left without an answer we know.
+    pub const fn is_unresolved(self) -> bool {
+        matches!(self, Self::Submitting | Self::Unknown)
+    }
+
+    /// The name in rows and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Submitting => "submitting",
+            Self::Unknown => "unknown",
+            Self::Working => "working",
+            Self::PartiallyFilled => "partially_filled",
+            Self::Filled => "filled",
+            Self::Canceled => "canceled",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Missed => "missed",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// A status at the broker. What we do not know is not final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokerStatus {
+    /// Accepted, not at the market yet.
+    Pending,
+    /// Working.
+    Open,
+    /// Working, a part executed.
+    PartiallyFilled,
+    /// A cancel is in flight.
+    PendingCancel,
+    /// Executed whole.
+    Filled,
+    /// Ended by a cancel, maybe after a part executed.
+    Canceled,
+    /// Ended by time.
+    Expired,
+    /// Refused.
+    Rejected,
+    /// Anything else: not final, ask again.
+    Other,
+}
+
+impl BrokerStatus {
+    /// Whether the broker will not work the order any more.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Filled | Self::Canceled | Self::Expired | Self::Rejected)
+    }
+}
+
+/// One leg of a broker's order as the broker shows it. Single-leg orders have one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerLeg {
+    /// The series.
+    pub series: OccSymbol,
+    /// Buy or sell.
+    pub side: Side,
+    /// Whether it opens.
+    pub opens: bool,
+    /// Contracts ordered.
+    pub quantity: u32,
+    /// Contracts executed so far. Never derived from the remaining quantity.
+    pub executed: u32,
+    /// Average price per share of what executed; `None` while the broker does not say, which may be after `filled`.
+    pub average: Option<Usd>,
+}
+
+/// An order as the broker shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerOrder {
+    /// The broker's name for it.
+    pub id: BrokerOrderId,
+    /// Our tag; `None` for foreign orders and where the broker dropped it.
+    pub tag: Option<OrderTag>,
+    /// Where it stands.
+    pub status: BrokerStatus,
+    /// Limit price; `None` for market orders.
+    pub price: Option<Price>,
+    /// Its legs, at least one.
+    pub legs: Vec<BrokerLeg>,
+    /// When it was created, broker's time.
+    pub created_at: Option<UtcNanos>,
+    /// When it last changed, broker's time.
+    pub changed_at: Option<UtcNanos>,
+    /// Why it was rejected, in the broker's words.
+    pub reason: Option<String>,
+}
+
+impl BrokerOrder {
+    /// The only leg of a single-leg order.
+    pub fn single(&self) -> Option<&BrokerLeg> {
+        match self.legs.as_slice() {
+            [leg] => Some(leg),
+            _ => None,
+        }
+    }
+}
+
+/// One POST of an intent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// Which one, from 1.
+    pub no: AttemptNo,
+    /// Where it stands.
+    pub state: AttemptState,
+    /// The broker's order, once known.
+    pub broker_order: Option<BrokerOrderId>,
+    /// Buy or sell.
+    pub side: Side,
+    /// Contracts ordered.
+    pub quantity: u32,
+    /// The limit now.
+    pub price: Price,
+    /// Which rung of the walk, from 0.
+    pub rung: u16,
+    /// Contracts executed, never shrinking.
+    pub executed: u32,
+    /// Average price per share of what executed, once the broker says.
+    pub average: Option<Usd>,
+    /// When the row was committed as `submitting`.
+    pub marked_at: UtcNanos,
+    /// When the limit last moved.
+    pub repriced_at: UtcNanos,
+    /// When a cancel was requested.
+    pub cancel_at: Option<UtcNanos>,
+    /// A code with the state: `timed_out`, `refused`, `not_sent`, `not_found`.
+    pub reason: Option<String>,
+}
+
+/// What can happen to an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptEvent {
+    /// Its row is committed; the request may leave.
+    Marked,
+    /// The broker received it.
+    Accepted(BrokerOrderId),
+    /// The broker said no before an order existed.
+    Refused(String),
+    /// It provably never left.
+    NotSent,
+    /// The answer was lost.
+    AnswerLost,
+    /// We asked, and this is how the order stands.
+    Observed {
+        /// The broker's order.
+        id: BrokerOrderId,
+        /// Its status.
+        status: BrokerStatus,
+        /// Contracts executed.
+        executed: u32,
+        /// Average price, where said.
+        average: Option<Usd>,
+    },
+    /// We asked for the tag, and it was not in the list. Proves nothing.
+    NotFound,
+    /// Its window closed with the outcome open: never sent again, blocks its setup. For closes: the tag was looked up
+    /// at least five seconds after the send.
+    GivenUp,
+}
+
+/// An event that cannot follow the state it met.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AttemptError {
+    /// The pair does not exist.
+    #[error("an attempt that is {state:?} cannot take {event}")]
+    Illegal {
+        /// The state.
+        state: AttemptState,
+        /// The event.
+        event: String,
+    },
+    /// The broker claims more than was ordered.
+    #[error("the broker reports {executed} executed of {quantity} ordered")]
+    Overfilled {
+        /// Contracts reported.
+        executed: u32,
+        /// Contracts ordered.
+        quantity: u32,
+    },
+    /// Two orders carry the attempt's tag.
+    #[error("the attempt is bound to order {bound}, the broker shows order {seen} for it")]
+    TwoOrders {
+        /// The order we know.
+        bound: BrokerOrderId,
+        /// The other one.
+        seen: BrokerOrderId,
+    },
+}
+
+impl Attempt {
+    /// The attempt after `event`. Every pair of state and event is listed: a new one does not compile until it is.
+    ///
+    /// # Errors
+    /// [`AttemptError`] when the event cannot follow; the attempt stays as it is.
+    pub fn apply(&self, event: &AttemptEvent) -> Result<Self, AttemptError> {
+        use AttemptEvent as E;
+        use AttemptState as S;
+        let illegal = || Err(AttemptError::Illegal { state: self.state, event: format!("{event:?}") });
+        let to = |state| Ok(Self { state, ..self.clone() });
+        let ended = |state, reason: &str| Ok(Self { state, reason: Some(reason.to_owned()), ..self.clone() });
+        match self.state {
+            S::Created => match event {
+                E::Marked => to(S::Submitting),
+                E::GivenUp => ended(S::Missed, "never_sent"),
+                E::Accepted(_) | E::Refused(_) | E::NotSent | E::AnswerLost => illegal(),
+                E::Observed { .. } | E::NotFound => illegal(),
+            },
+            S::Submitting | S::Unknown => match event {
+                E::Accepted(id) => Ok(Self { state: S::Working, broker_order: Some(*id), ..self.clone() }),
+                E::Refused(why) => ended(S::Rejected, why),
+                E::NotSent => ended(S::Missed, "not_sent"),
+                E::AnswerLost | E::NotFound => to(S::Unknown),
+                E::Observed { id, status, executed, average } => {
+                    self.observed(*id, *status, *executed, *average)
+                }
+                E::GivenUp => ended(S::Missed, "unresolved"),
+                E::Marked => illegal(),
+            },
+            S::Working | S::PartiallyFilled => match event {
+                E::Observed { id, status, executed, average } => {
+                    self.observed(*id, *status, *executed, *average)
+                }
+                E::Accepted(id) if self.broker_order == Some(*id) => Ok(self.clone()),
+                // The list lags: an order we know of stays what it is.
+                E::NotFound => Ok(self.clone()),
+                E::Accepted(id) => match self.broker_order {
+                    Some(bound) => Err(AttemptError::TwoOrders { bound, seen: *id }),
+                    None => illegal(),
+                },
+                E::Marked | E::Refused(_) | E::NotSent | E::AnswerLost | E::GivenUp => illegal(),
+            },
+            S::Filled | S::Canceled | S::Rejected | S::Expired | S::Missed => match event {
+                // The state stays; what really executed still counts, also when it shows up after we gave up.
+                E::Observed { id, status, executed, average } => {
+                    let seen = self.observed(*id, *status, *executed, *average)?;
+                    Ok(Self { state: self.state, ..seen })
+                }
+                E::NotFound | E::GivenUp => Ok(self.clone()),
+                E::Accepted(id) => match self.broker_order {
+                    Some(bound) if bound != *id => Err(AttemptError::TwoOrders { bound, seen: *id }),
+                    _ => Ok(Self { broker_order: Some(*id), ..self.clone() }),
+                },
+                E::Marked | E::Refused(_) | E::NotSent | E::AnswerLost => illegal(),
+            },
+        }
+    }
+
+    /// Takes in what the broker shows. Executed quantity only grows; an average is kept once known.
+    fn observed(
+        &self,
+        id: BrokerOrderId,
+        status: BrokerStatus,
+        executed: u32,
+        average: Option<Usd>,
+    ) -> Result<Self, AttemptError> {
+        use AttemptState as S;
+        if let Some(bound) = self.broker_order.filter(|bound| *bound != id) {
+            return Err(AttemptError::TwoOrders { bound, seen: id });
+        }
+        if executed > self.quantity {
+            return Err(AttemptError::Overfilled { executed, quantity: self.quantity });
+        }
+        let executed = executed.max(self.executed);
+        let working = if executed > 0 { S::PartiallyFilled } else { S::Working };
+        let state = match status {
+            BrokerStatus::Filled => S::Filled,
+            BrokerStatus::Canceled => S::Canceled,
+            BrokerStatus::Expired => S::Expired,
+            BrokerStatus::Rejected => S::Rejected,
+            BrokerStatus::Pending | BrokerStatus::Open | BrokerStatus::PartiallyFilled => working,
+            BrokerStatus::PendingCancel | BrokerStatus::Other => working,
+        };
+        // `filled` before its quantity is populated (TRADIER.md 13.1): all of it executed, the price comes later.
+        let executed = if status == BrokerStatus::Filled { self.quantity } else { executed };
+        Ok(Self {
+            state,
+            broker_order: Some(id),
+            executed,
+            average: average.or(self.average),
+            ..self.clone()
+        })
+    }
+}
+
+/// Proof that an attempt's row was committed as `submitting`: which row, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The tag its order will carry.
+    pub tag: OrderTag,
+    /// Market time of the commit. Entries may leave for two seconds after it.
+    pub at: UtcNanos,
+    /// The intent's version after it.
+    pub version: i64,
+}
+
+/// A single-leg limit order that may be sent. Long only: there is no way to write one that sells to open.
+#[derive(Debug)]
+pub struct Ticket {
+    tag: OrderTag,
+    series: OccSymbol,
+    quantity: u32,
+    price: Price,
+    purpose: TicketPurpose,
+}
+
+/// What a ticket does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketPurpose {
+    /// Buys to open; refused by the adapter more than two seconds after its mark.
+    BuyToOpen {
+        /// When its row was committed.
+        marked_at: UtcNanos,
+    },
+    /// Sells to close.
+    SellToClose,
+}
+
+impl Ticket {
+    /// A ticket to buy what was approved, at `price`, never above the intent's bound.
+    pub fn buy_to_open(approved: &Approved<OpeningIntent>, mark: &Mark, quantity: u32, price: Price) -> Self {
+        let intent = approved.get();
+        Self {
+            tag: mark.tag,
+            series: intent.head.series,
+            quantity: quantity.min(intent.quantity),
+            price: price.min(intent.worst),
+            purpose: TicketPurpose::BuyToOpen { marked_at: mark.at },
+        }
+    }
+
+    /// A ticket to sell what is held.
+    pub const fn sell_to_close(
+        approved: &Approved<CloseBound>,
+        mark: &Mark,
+        series: OccSymbol,
+        price: Price,
+    ) -> Self {
+        Self {
+            tag: mark.tag,
+            series,
+            quantity: approved.get().quantity(),
+            price,
+            purpose: TicketPurpose::SellToClose,
+        }
+    }
+
+    /// The tag it carries.
+    pub const fn tag(&self) -> OrderTag {
+        self.tag
+    }
+
+    /// The series.
+    pub const fn series(&self) -> OccSymbol {
+        self.series
+    }
+
+    /// Contracts.
+    pub const fn quantity(&self) -> u32 {
+        self.quantity
+    }
+
+    /// The limit.
+    pub const fn price(&self) -> Price {
+        self.price
+    }
+
+    /// What it does.
+    pub const fn purpose(&self) -> TicketPurpose {
+        self.purpose
+    }
+
+    /// Buy or sell.
+    pub const fn side(&self) -> Side {
+        match self.purpose {
+            TicketPurpose::BuyToOpen { .. } => Side::Buy,
+            TicketPurpose::SellToClose => Side::Sell,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::IntentId;
+    use proptest::prelude::*;
+
+    fn attempt(state: AttemptState) -> Attempt {
+        let bound = !matches!(
+            state,
+            AttemptState::Created | AttemptState::Submitting | AttemptState::Unknown | AttemptState::Missed
+        );
+        Attempt {
+            no: AttemptNo::FIRST,
+            state,
+            broker_order: bound.then_some(BrokerOrderId(7)),
+            side: Side::Buy,
+            quantity: 3,
+            price: Price::from_cents(250),
+            rung: 0,
+            executed: 0,
+            average: None,
+            marked_at: UtcNanos(0),
+            repriced_at: UtcNanos(0),
+            cancel_at: None,
+            reason: None,
+        }
+    }
+
+    fn seen(status: BrokerStatus, executed: u32) -> AttemptEvent {
+        AttemptEvent::Observed { id: BrokerOrderId(7), status, executed, average: None }
+    }
+
+    #[test]
+    fn a_lost_answer_is_adopted_by_tag_and_never_forgotten_by_an_empty_list() {
+        let lost = attempt(AttemptState::Submitting).apply(&AttemptEvent::AnswerLost).unwrap();
+        let still = lost.apply(&AttemptEvent::NotFound).unwrap();
+        assert_eq!(still.state, AttemptState::Unknown);
+        let found = still.apply(&seen(BrokerStatus::Open, 0)).unwrap();
+        assert_eq!((found.state, found.broker_order), (AttemptState::Working, Some(BrokerOrderId(7))));
+    }
+
+    #[test]
+    fn a_fill_that_races_a_cancel_counts_and_the_final_state_stays() {
+        let canceled = attempt(AttemptState::Working).apply(&seen(BrokerStatus::Canceled, 1)).unwrap();
+        let late = canceled.apply(&seen(BrokerStatus::Canceled, 2)).unwrap();
+        assert_eq!((late.state, late.executed), (AttemptState::Canceled, 2));
+    }
+
+    #[test]
+    fn more_than_ordered_and_a_second_order_are_errors() {
+        let working = attempt(AttemptState::Working);
+        assert!(matches!(working.apply(&seen(BrokerStatus::Open, 4)), Err(AttemptError::Overfilled { .. })));
+        let other = AttemptEvent::Accepted(BrokerOrderId(8));
+        assert!(matches!(working.apply(&other), Err(AttemptError::TwoOrders { .. })));
+    }
+
+    fn any_event() -> impl Strategy<Value = AttemptEvent> {
+        let status = prop_oneof![
+            Just(BrokerStatus::Pending),
+            Just(BrokerStatus::Open),
+            Just(BrokerStatus::PartiallyFilled),
+            Just(BrokerStatus::PendingCancel),
+            Just(BrokerStatus::Filled),
+            Just(BrokerStatus::Canceled),
+            Just(BrokerStatus::Expired),
+            Just(BrokerStatus::Rejected),
+            Just(BrokerStatus::Other),
+        ];
+        prop_oneof![
+            Just(AttemptEvent::Marked),
+            Just(AttemptEvent::NotSent),
+            Just(AttemptEvent::AnswerLost),
+            Just(AttemptEvent::NotFound),
+            Just(AttemptEvent::GivenUp),
+            Just(AttemptEvent::Refused("no".to_owned())),
+            (6u64..9).prop_map(|id| AttemptEvent::Accepted(BrokerOrderId(id))),
+            (6u64..9, status, 0u32..5).prop_map(|(id, status, executed)| {
+                AttemptEvent::Observed { id: BrokerOrderId(id), status, executed, average: None }
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn prop_no_history_overfills_unfills_rebinds_or_leaves_a_final_state(events in prop::collection::vec(any_event(), 0..40)) {
+            let mut it = attempt(AttemptState::Created);
+            for event in events {
+                let before = it.clone();
+                it = it.apply(&event).unwrap_or(it);
+                prop_assert!(before.executed <= it.executed && it.executed <= it.quantity);
+                prop_assert!(before.broker_order.is_none() || before.broker_order == it.broker_order);
+                prop_assert!(!before.state.is_final() || before.state == it.state);
+                prop_assert!(!(it.state == AttemptState::Submitting && before.state != AttemptState::Submitting)
+                    || before.state == AttemptState::Created);
+            }
+        }
+    }
+
+    #[test]
+    fn tags_name_intent_and_attempt() {
+        let tag = OrderTag { intent: IntentId::of(&[b"i"]), attempt: AttemptNo::FIRST.next() };
+        assert!(tag.to_string().ends_with("-2"));
+    }
+}

@@ -1,0 +1,751 @@
+//! The ledger: each method is one whole transaction, named for what it does.
+//!
+//! PostgreSQL (`store`) and memory (`sim`) implement it and pass one conformance suite. Nothing here hands out a
+//! transaction. Whatever is delivered twice has one effect, by natural key; order comes from versions and sequence
+//! numbers, never from a queue.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::account::{AccountRef, Balances, CredentialRecord, UserSettings};
+use crate::chain::ChainSnapshot;
+use crate::gate::GateCheck;
+use crate::ids::{AttemptNo, BrokerOrderId, ChainId, IntentId, OrderTag, SetupId, UserId};
+use crate::intent::{IntentState, OrderIntent};
+use crate::kill::{KillRow, KillScope, KillState};
+use crate::market::Microbar;
+use crate::money::{Price, Side, Usd};
+use crate::order::{Attempt, Mark};
+use crate::position::{Fill, FillSource, Owned};
+use crate::setup::{Setup, Transition, TransitionRecord};
+use crate::symbol::{OccSymbol, Underlying};
+use crate::time::UtcNanos;
+
+/// Why the ledger could not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// No answer, or the connection broke. The transaction may or may not have been committed: every method can be
+    /// called again with the same arguments.
+    #[error("the ledger did not answer ({what}): {why}")]
+    Unavailable {
+        /// The method.
+        what: &'static str,
+        /// The driver's words.
+        why: String,
+    },
+    /// A row that contradicts our own rules.
+    #[error("the ledger holds something impossible ({what}): {why}")]
+    Corrupt {
+        /// The row.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The write contradicts what is recorded, and repeating it will not help.
+    #[error("the ledger refuses ({what}): {why}")]
+    Refused {
+        /// The method.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Whether a write with a natural key was the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Written now.
+    New,
+    /// It was there already; nothing changed.
+    Known,
+}
+
+/// What a compare-and-set write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// Done; the intent has this version now.
+    Version(i64),
+    /// Somebody wrote in between: read again.
+    Stale,
+    /// The account's lease is somebody else's by now: stop.
+    LeaseLost,
+}
+
+/// Which queue a message goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Queue {
+    /// Setup transitions.
+    Transitions,
+    /// Opening intents and their follow-ups.
+    Entries,
+    /// Closing intents and their follow-ups.
+    Exits,
+    /// Events of the broker's account streams.
+    BrokerEvents,
+    /// The flatten and its follow-ups.
+    Flatten,
+    /// Alerts, delivered by `notify`.
+    Alerts,
+}
+
+impl Queue {
+    /// All queues, in the order a single worker would drain them: exits before entries.
+    pub const ALL: [Self; 6] =
+        [Self::Flatten, Self::Exits, Self::BrokerEvents, Self::Transitions, Self::Entries, Self::Alerts];
+
+    /// The queue's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transitions => "transitions",
+            Self::Entries => "entries",
+            Self::Exits => "exits",
+            Self::BrokerEvents => "broker-events",
+            Self::Flatten => "flatten",
+            Self::Alerts => "alerts",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// What travels through a queue. `wire` gives each a version and its spelling.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
+pub enum Message {
+    /// A setup took a step.
+    Transition {
+        /// The setup.
+        setup: SetupId,
+        /// Its step.
+        sequence: u32,
+        /// How often the message was early and rewritten.
+        tries: u16,
+    },
+    /// Work an intent one step further.
+    Step {
+        /// Whose.
+        account: AccountRef,
+        /// Which.
+        intent: IntentId,
+        /// The version this step was written for; another one means somebody moved on, and the message is done.
+        version: i64,
+        /// How often the message was early and rewritten.
+        tries: u16,
+    },
+    /// The account stream spoke of an order: poll it.
+    BrokerOrder {
+        /// Whose.
+        account: AccountRef,
+        /// Which.
+        order: BrokerOrderId,
+    },
+    /// Close what we own in series that stop trading on `session`, one pass.
+    Flatten {
+        /// Whose.
+        account: AccountRef,
+        /// The session's date.
+        session: Date,
+        /// Which pass, from 0.
+        pass: u32,
+    },
+    /// Tell somebody.
+    Alert {
+        /// A key under which it is told once: `not_flat:<account>:<date>`.
+        key: String,
+        /// `critical`, `warning` or `info`.
+        level: String,
+        /// One sentence.
+        text: String,
+    },
+}
+
+impl Message {
+    /// The queue it belongs to; a step's follows from its intent's effect.
+    pub const fn queue(&self, opens: bool) -> Queue {
+        match self {
+            Self::Transition { .. } => Queue::Transitions,
+            Self::Step { .. } if opens => Queue::Entries,
+            Self::Step { .. } => Queue::Exits,
+            Self::BrokerOrder { .. } => Queue::BrokerEvents,
+            Self::Flatten { .. } => Queue::Flatten,
+            Self::Alert { .. } => Queue::Alerts,
+        }
+    }
+}
+
+/// A message waiting to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Ascending with the order of writing.
+    pub id: i64,
+    /// Where to.
+    pub queue: Queue,
+    /// What.
+    pub message: Message,
+    /// Not before.
+    pub due_at: UtcNanos,
+}
+
+/// A message that cannot be worked, kept with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The queue it came from.
+    pub queue: String,
+    /// Its id there.
+    pub message_id: String,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// When.
+    pub at: UtcNanos,
+}
+
+/// A fence: rises with every taking of an account's lease, so that a late writer is told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fence(pub i64);
+
+/// An intent to be written with the gates that decided it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewIntent {
+    /// The intent.
+    pub intent: OrderIntent,
+    /// `Ready`, `Blocked` or `WouldSubmit`. Ready writes its first step into the outbox.
+    pub state: IntentState,
+    /// Why it is blocked; empty when ready.
+    pub reason: String,
+    /// The gates as they stood.
+    pub gates: Vec<GateCheck>,
+    /// The sizing or whatever else explains it, as JSON text; empty for none.
+    pub breakdown: String,
+    /// Market time.
+    pub at: UtcNanos,
+}
+
+/// An intent with everything recorded of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntentView {
+    /// The intent.
+    pub intent: OrderIntent,
+    /// Where it stands.
+    pub state: IntentState,
+    /// Why it stands there.
+    pub reason: String,
+    /// Its attempts, in order.
+    pub attempts: Vec<Attempt>,
+    /// Fills of all attempts, in order of recording.
+    pub fills: Vec<Fill>,
+    /// Contracts executed over all attempts.
+    pub filled: u32,
+    /// Somebody asked it to stop; at the next step its order is cancelled and confirmed.
+    pub stop_requested: bool,
+    /// Raised by every write.
+    pub version: i64,
+}
+
+impl IntentView {
+    /// The attempt worked on, the last.
+    pub fn last_attempt(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+}
+
+/// Asks for the right to send: the row that must be committed before a request leaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MarkRequest {
+    /// Whose.
+    pub account: AccountRef,
+    /// Which intent.
+    pub intent: IntentId,
+    /// The version read.
+    pub version: i64,
+    /// The account's lease.
+    pub fence: Fence,
+    /// Which attempt; it must be the one after the last.
+    pub attempt: AttemptNo,
+    /// Buy or sell.
+    pub side: Side,
+    /// Contracts.
+    pub quantity: u32,
+    /// The limit.
+    pub price: Price,
+    /// Scopes of the kill switch, read FOR SHARE in this transaction. Empty for closes.
+    pub kill_scopes: Vec<KillScope>,
+    /// The gates of the second pass, kept with the intent. Empty for closes.
+    pub gates: Vec<GateCheck>,
+    /// Market time.
+    pub at: UtcNanos,
+    /// When the outcome is asked for if no answer is recorded.
+    pub follow_up: UtcNanos,
+}
+
+/// What a mark was answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Marking {
+    /// Committed: the request may leave.
+    Marked(Mark),
+    /// The kill switch says no.
+    Killed(KillRow),
+    /// Somebody wrote in between.
+    Stale,
+    /// The lease is somebody else's.
+    LeaseLost,
+}
+
+/// What the broker answered to the request of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Whose.
+    pub account: AccountRef,
+    /// Which order.
+    pub tag: OrderTag,
+    /// The version read or marked.
+    pub version: i64,
+    /// The account's lease.
+    pub fence: Fence,
+    /// The attempt after the answer.
+    pub attempt: Attempt,
+    /// Where the intent stands after it, and why.
+    pub state: IntentState,
+    /// The reason with the state; empty for none.
+    pub reason: String,
+    /// In the broker's words, for the audit.
+    pub broker_words: String,
+    /// Market time.
+    pub at: UtcNanos,
+    /// When the intent takes its next step; `None` when it is final.
+    pub follow_up: Option<UtcNanos>,
+}
+
+/// What a step found out or did: attempts as they stand, executions seen, and what follows. One transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Whose.
+    pub account: AccountRef,
+    /// Which intent.
+    pub intent: IntentId,
+    /// The version read.
+    pub version: i64,
+    /// The account's lease; `None` for reconciliation, which writes facts and sends nothing.
+    pub fence: Option<Fence>,
+    /// The attempts that changed.
+    pub attempts: Vec<Attempt>,
+    /// Executions seen, as cumulative quantity and average per attempt; what is not above the record changes nothing.
+    pub fills: Vec<Fill>,
+    /// Where the intent stands now, and why.
+    pub state: IntentState,
+    /// The reason with the state; empty for none.
+    pub reason: String,
+    /// Gates of a second pass that refused; empty otherwise.
+    pub gates: Vec<GateCheck>,
+    /// What happened, for the audit: `modified`, `cancel requested`, `polled`.
+    pub what: String,
+    /// Market time.
+    pub at: UtcNanos,
+    /// When the next step is due; `None` when the intent is final or nothing follows.
+    pub follow_up: Option<UtcNanos>,
+    /// Other messages that leave with it: alerts, a flatten.
+    pub also: Vec<(Queue, Message, UtcNanos)>,
+}
+
+/// What counts against a user's limits today.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DayRisk {
+    /// Realised less fees, today.
+    pub realized: Usd,
+    /// Cost of what is held plus worst cost of working entries.
+    pub open_premium: Usd,
+    /// Worst cost of working entries alone, for buying power.
+    pub working_debits: Usd,
+    /// Entries marked today.
+    pub entries: u32,
+    /// Closed trades in a row that lost, most recent first.
+    pub losses_in_a_row: u32,
+    /// Contracts held or working, up.
+    pub long_contracts: u32,
+    /// Contracts held or working, down.
+    pub short_contracts: u32,
+    /// Day trades in the last five sessions, today included.
+    pub day_trades: u32,
+}
+
+/// Balances as they were stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// When, market time.
+    pub at: UtcNanos,
+    /// The balances.
+    pub balances: Balances,
+}
+
+/// What the first and second pass of the gate read, in one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpeningContext {
+    /// The user's choices.
+    pub settings: UserSettings,
+    /// The credential's record; `None` when there is none.
+    pub credential: Option<CredentialRecord>,
+    /// Rows of the kill switch that match the scopes asked for.
+    pub kill: Vec<KillRow>,
+    /// The latest balances.
+    pub snapshot: Option<Snapshot>,
+    /// What counts against the limits.
+    pub day: DayRisk,
+    /// Series the account holds or works, with the setup behind each: one owner per series.
+    pub owned_series: Vec<(OccSymbol, Option<SetupId>)>,
+}
+
+/// A flip of the kill switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KillFlip {
+    /// What it covers.
+    pub scope: KillScope,
+    /// The new state.
+    pub state: KillState,
+    /// Who: `operator`, `daily_loss`.
+    pub by: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Market time.
+    pub at: UtcNanos,
+}
+
+/// How our books and the broker may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    /// We have it, the broker does not.
+    MissingAtBroker,
+    /// The broker has it, we do not.
+    UnknownAtBroker,
+    /// Both have it, in different amounts.
+    QuantityMismatch,
+    /// Executed without a price.
+    PriceMissing,
+    /// Sent, never answered, and past its own follow-ups.
+    StuckSubmission,
+    /// A close that does not end.
+    StuckClose,
+    /// Opened by hand: labelled, shown, never touched.
+    Foreign,
+}
+
+impl DifferenceKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::MissingAtBroker,
+        Self::UnknownAtBroker,
+        Self::QuantityMismatch,
+        Self::PriceMissing,
+        Self::StuckSubmission,
+        Self::StuckClose,
+        Self::Foreign,
+    ];
+
+    /// The name in rows and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingAtBroker => "missing_at_broker",
+            Self::UnknownAtBroker => "unknown_at_broker",
+            Self::QuantityMismatch => "quantity_mismatch",
+            Self::PriceMissing => "price_missing",
+            Self::StuckSubmission => "stuck_submission",
+            Self::StuckClose => "stuck_close",
+            Self::Foreign => "foreign",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+
+    /// Whether it counts against `reconciled`. Foreign positions are nobody's fault.
+    pub const fn is_fault(self) -> bool {
+        !matches!(self, Self::Foreign)
+    }
+}
+
+/// One difference, with its cure.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// How they differ.
+    pub kind: DifferenceKind,
+    /// About what: a series, a tag or a broker order.
+    pub about: String,
+    /// What our books say.
+    pub ours: String,
+    /// What the broker says.
+    pub broker: String,
+    /// What is done about it: `adopt`, `mark`, `re_ask`, `alert`, `none`.
+    pub cure: String,
+}
+
+/// One reconciliation of one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReconciliationRun {
+    /// Market time.
+    pub at: UtcNanos,
+    /// What differed.
+    pub differences: Vec<Difference>,
+    /// Intents to be stepped at once because of it.
+    pub steps: Vec<IntentId>,
+    /// Alerts that leave with it.
+    pub alerts: Vec<Message>,
+}
+
+/// A change of a credential's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialChange {
+    /// Stored or rotated.
+    Stored {
+        /// The secret's name.
+        secret: String,
+        /// The account number's last four characters.
+        last4: String,
+    },
+    /// Balances were read with it.
+    Proven,
+    /// The broker refused it.
+    Refused,
+    /// Taken out.
+    Removed,
+}
+
+/// A setup with all its steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetupBook {
+    /// As it stands.
+    pub setup: Setup,
+    /// Its steps, in order.
+    pub transitions: Vec<Transition>,
+}
+
+/// A session of one account, for its report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DayBook {
+    /// Whose.
+    pub account: AccountRef,
+    /// The session.
+    pub session: Date,
+    /// Every intent decided that day, with attempts and fills.
+    pub intents: Vec<IntentView>,
+    /// What was owned, by entry.
+    pub owned: Vec<Owned>,
+    /// Balances, in order.
+    pub snapshots: Vec<Snapshot>,
+    /// Differences of the last reconciliation.
+    pub differences: Vec<Difference>,
+    /// When it ran; `None` when none did.
+    pub reconciled_at: Option<UtcNanos>,
+}
+
+/// The books. See the module for its rules.
+#[allow(async_fn_in_trait, reason = "use cases are driven by one caller; see the module")]
+pub trait Ledger {
+    // ---- written by the ingester ----
+
+    /// Keeps a chain by its content. Storing it again changes nothing.
+    async fn store_chain(&self, chain: &ChainSnapshot) -> Result<ChainId, LedgerError>;
+
+    /// Writes a setup's step and the message about it. The key is (setup, sequence). A step that is not the next one
+    /// of the lifecycle is refused.
+    async fn record_transition(
+        &self,
+        record: &TransitionRecord,
+        at: UtcNanos,
+    ) -> Result<Recorded, LedgerError>;
+
+    /// Writes closed bars of a symbol. The key is (symbol, start); writing one again changes nothing.
+    async fn store_microbars(&self, symbol: Underlying, bars: &[Microbar]) -> Result<(), LedgerError>;
+
+    /// Replaces the ingester's checkpoint of a session.
+    async fn save_checkpoint(&self, session: Date, checkpoint: &[u8]) -> Result<(), LedgerError>;
+
+    /// The ingester's checkpoint of a session.
+    async fn checkpoint(&self, session: Date) -> Result<Option<Vec<u8>>, LedgerError>;
+
+    /// Keeps the message that a broker's account stream spoke of an order.
+    async fn record_broker_event(
+        &self,
+        account: &AccountRef,
+        order: BrokerOrderId,
+        at: UtcNanos,
+    ) -> Result<(), LedgerError>;
+
+    // ---- transitions ----
+
+    /// A step of a setup, with the setup as it was after that step.
+    async fn transition(
+        &self,
+        setup: SetupId,
+        sequence: u32,
+    ) -> Result<Option<TransitionRecord>, LedgerError>;
+
+    /// A stored chain.
+    async fn chain(&self, id: ChainId) -> Result<Option<ChainSnapshot>, LedgerError>;
+
+    /// The last step of a setup whose intents are all written; `None` before the first.
+    async fn handled_up_to(&self, setup: SetupId) -> Result<Option<u32>, LedgerError>;
+
+    /// Notes that all intents of a step are written. Steps are handled in order; an earlier one changes nothing.
+    async fn mark_handled(&self, setup: SetupId, sequence: u32) -> Result<(), LedgerError>;
+
+    /// Every account with an active credential: who and where, and nothing else. Sorted by account.
+    async fn active_accounts(&self) -> Result<Vec<AccountRef>, LedgerError>;
+
+    /// What the gate reads, as of `session`.
+    async fn opening_context(
+        &self,
+        account: &AccountRef,
+        session: Date,
+        scopes: &[KillScope],
+    ) -> Result<OpeningContext, LedgerError>;
+
+    /// Writes an intent and, when it is ready, the message for its first step. The key is the intent's id.
+    async fn record_intent(&self, intent: &NewIntent) -> Result<Recorded, LedgerError>;
+
+    /// The intents of a setup for an account, in order of sequence.
+    async fn intents_of(&self, account: &AccountRef, setup: SetupId) -> Result<Vec<IntentView>, LedgerError>;
+
+    // ---- orders ----
+
+    /// An intent.
+    async fn intent(&self, account: &AccountRef, id: IntentId) -> Result<Option<IntentView>, LedgerError>;
+
+    /// Whose order that is; `None` for foreign ones.
+    async fn intent_of_order(
+        &self,
+        account: &AccountRef,
+        order: BrokerOrderId,
+    ) -> Result<Option<IntentId>, LedgerError>;
+
+    /// Intents of an account that are not final.
+    async fn open_intents(&self, account: &AccountRef) -> Result<Vec<IntentView>, LedgerError>;
+
+    /// Takes the account's lease until `until`; `None` while another holder has it. The same holder gets it again with a
+    /// new fence.
+    async fn take_lease(
+        &self,
+        account: &AccountRef,
+        holder: &str,
+        now: UtcNanos,
+        until: UtcNanos,
+    ) -> Result<Option<Fence>, LedgerError>;
+
+    /// Gives the lease back. A later fence is left alone.
+    async fn release_lease(&self, account: &AccountRef, fence: Fence) -> Result<(), LedgerError>;
+
+    /// Commits an attempt as `submitting` with its follow-up, reading the kill switch FOR SHARE in the same transaction.
+    async fn mark_submitting(&self, request: &MarkRequest) -> Result<Marking, LedgerError>;
+
+    /// Records what the request was answered with.
+    async fn record_answer(&self, answer: &Answer) -> Result<Written, LedgerError>;
+
+    /// Records a step: attempts, executions, state, follow-up.
+    async fn record_progress(&self, progress: &Progress) -> Result<Written, LedgerError>;
+
+    /// Asks an intent to stop and writes a step for it, due now. Asked again, or of a final one, it changes nothing.
+    async fn request_stop(
+        &self,
+        account: &AccountRef,
+        intent: IntentId,
+        at: UtcNanos,
+    ) -> Result<(), LedgerError>;
+
+    // ---- outbox ----
+
+    /// Writes a message on its own: an early one rewritten, a flatten's next pass.
+    async fn send_later(&self, queue: Queue, message: &Message, due_at: UtcNanos) -> Result<(), LedgerError>;
+
+    /// Unsent messages due at `now` or before, oldest first by (due, id), at most `limit`.
+    async fn due_outbox(&self, now: UtcNanos, limit: u32) -> Result<Vec<OutboxRow>, LedgerError>;
+
+    /// When the next unsent message is due.
+    async fn next_due(&self) -> Result<Option<UtcNanos>, LedgerError>;
+
+    /// Notes that messages were handed to their queues.
+    async fn mark_sent(&self, ids: &[i64], at: UtcNanos) -> Result<(), LedgerError>;
+
+    /// Keeps a message that cannot be worked. The key is (queue, message id).
+    async fn record_dead_letter(&self, letter: &DeadLetter) -> Result<(), LedgerError>;
+
+    // ---- positions, money, truth ----
+
+    /// What the account holds of ours or held in `session`, by entry.
+    async fn owned(&self, account: &AccountRef, session: Date) -> Result<Vec<Owned>, LedgerError>;
+
+    /// Stores balances.
+    async fn record_snapshot(
+        &self,
+        account: &AccountRef,
+        snapshot: &Snapshot,
+        reason: &str,
+    ) -> Result<(), LedgerError>;
+
+    /// The latest balances, and the first of `session`.
+    async fn snapshots(&self, account: &AccountRef, session: Date) -> Result<Vec<Snapshot>, LedgerError>;
+
+    /// Writes a reconciliation with the steps and alerts that follow from it.
+    async fn record_reconciliation(
+        &self,
+        account: &AccountRef,
+        run: &ReconciliationRun,
+    ) -> Result<(), LedgerError>;
+
+    /// Books the settlement of what is held of an expired series, once per entry.
+    async fn record_settlement(
+        &self,
+        account: &AccountRef,
+        opening: IntentId,
+        price: Usd,
+        at: UtcNanos,
+        source: FillSource,
+    ) -> Result<Recorded, LedgerError>;
+
+    // ---- control, credentials, reports ----
+
+    /// Flips the kill switch: takes the row FOR UPDATE, raises its version, and asks every working entry it covers to
+    /// stop where the new state says so.
+    async fn flip_kill_switch(&self, flip: &KillFlip) -> Result<KillRow, LedgerError>;
+
+    /// Every row of the kill switch.
+    async fn kill_switch(&self) -> Result<Vec<KillRow>, LedgerError>;
+
+    /// Changes a credential's record. The account is created with its first credential.
+    async fn change_credential(
+        &self,
+        account: &AccountRef,
+        change: &CredentialChange,
+        at: UtcNanos,
+    ) -> Result<(), LedgerError>;
+
+    /// The credentials of a user.
+    async fn credentials(&self, user: UserId) -> Result<Vec<CredentialRecord>, LedgerError>;
+
+    /// A user's choices; the defaults when none are stored.
+    async fn settings(&self, user: UserId) -> Result<UserSettings, LedgerError>;
+
+    /// Stores a user's choices.
+    async fn store_settings(&self, user: UserId, settings: &UserSettings) -> Result<(), LedgerError>;
+
+    /// A session of an account.
+    async fn day_book(&self, account: &AccountRef, session: Date) -> Result<DayBook, LedgerError>;
+
+    /// Setups of a session with their steps, in order of forming.
+    async fn setups(&self, session: Date) -> Result<Vec<SetupBook>, LedgerError>;
+
+    /// Keeps a report. The key is (account, session); a later one replaces it.
+    async fn store_report(
+        &self,
+        account: &AccountRef,
+        session: Date,
+        report: &str,
+        at: UtcNanos,
+    ) -> Result<(), LedgerError>;
+}

@@ -1,0 +1,119 @@
+//! What the core asks of the world. Use cases await these and nothing else.
+//!
+//! Every method may fail, be slow, or lose its answer; time-outs belong to the adapters and come back as values.
+//! Futures need not be `Send`: a use case is driven by one caller, be it a runtime or a bare poll.
+
+mod broker;
+mod ledger;
+
+pub use broker::{BrokerError, BrokerPort, Brokers, CancelAnswer, ConnectError};
+pub use ledger::{
+    Answer, CredentialChange, DayBook, DayRisk, DeadLetter, Difference, DifferenceKind, Fence, IntentView,
+    KillFlip, Ledger, LedgerError, MarkRequest, Marking, Message, NewIntent, OpeningContext, OutboxRow,
+    Progress, Queue, ReconciliationRun, Recorded, SetupBook, Snapshot, Written,
+};
+
+use crate::account::{AccountRef, BrokerCredential};
+use crate::ids::{AccountId, BrokerOrderId, UserId};
+use crate::symbol::OccSymbol;
+use crate::time::UtcNanos;
+
+/// Market time. In the cloud the system's clock; in the local run and the simulator the runner's.
+pub trait Clock {
+    /// The instant now.
+    fn now(&self) -> UtcNanos;
+}
+
+impl<C: Clock + ?Sized> Clock for &C {
+    fn now(&self) -> UtcNanos {
+        (**self).now()
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for std::rc::Rc<C> {
+    fn now(&self) -> UtcNanos {
+        (**self).now()
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn now(&self) -> UtcNanos {
+        (**self).now()
+    }
+}
+
+/// Why a secret could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// There is none by that name.
+    #[error("no secret {0}: store the credential again")]
+    Missing(String),
+    /// It is not in the form we write.
+    #[error("secret {name} is not a broker credential: {why}")]
+    Malformed {
+        /// The secret's name.
+        name: String,
+        /// What is wrong, without its content.
+        why: String,
+    },
+    /// The store did not answer.
+    #[error("the secret store did not answer: {0}")]
+    Unavailable(String),
+}
+
+/// Where tokens live: AWS Secrets Manager, or the local stand-in.
+#[allow(async_fn_in_trait, reason = "use cases are driven by one caller; see the module")]
+pub trait Secrets {
+    /// Reads the credential of an account.
+    async fn credential(&self, user: UserId, account: AccountId) -> Result<BrokerCredential, SecretError>;
+
+    /// Every broker credential there is, by the tag all of them carry: how the flatten finds accounts with the
+    /// database down.
+    async fn all_credentials(&self) -> Result<Vec<BrokerCredential>, SecretError>;
+
+    /// Writes a new version of an account's credential. `credentials` alone calls it.
+    async fn put(&self, credential: &BrokerCredential) -> Result<String, SecretError>;
+
+    /// Removes an account's credential. `credentials` alone calls it.
+    async fn remove(&self, user: UserId, account: AccountId) -> Result<(), SecretError>;
+}
+
+/// An order event of the broker's account stream: it wakes the poller and decides nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokerOrderEvent {
+    /// The account it is about.
+    pub account: AccountRef,
+    /// The order it is about.
+    pub order: BrokerOrderId,
+    /// When we received it, market time.
+    pub at: UtcNanos,
+}
+
+/// What of ours is held, kept outside the database so that a flatten finds it with the database down: one entry per
+/// account and series, written on every fill and at the open.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OwnedNote {
+    /// For whom and where.
+    pub account: AccountRef,
+    /// The series and how many contracts of it are ours.
+    pub owned: Vec<(OccSymbol, u32)>,
+    /// The user's choice about the flatten, resolved.
+    pub flatten: bool,
+    /// When it was written.
+    pub at: UtcNanos,
+}
+
+/// The second durable store could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store of owned positions did not answer: {0}")]
+pub struct NoteError(pub String);
+
+/// The second durable store: S3 in the cloud, a file locally.
+#[allow(async_fn_in_trait, reason = "use cases are driven by one caller; see the module")]
+pub trait OwnedNotes {
+    /// Replaces the note of an account.
+    async fn put(&self, note: &OwnedNote) -> Result<(), NoteError>;
+
+    /// The note of an account; `None` when none was written.
+    async fn get(&self, account: &AccountRef) -> Result<Option<OwnedNote>, NoteError>;
+}

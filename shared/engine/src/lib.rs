@@ -1,0 +1,1 @@
+//! Decides: bars, setups, selection, sizing, walks, the flatten plan, reports. Same inputs, same answer.

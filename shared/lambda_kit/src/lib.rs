@@ -1,0 +1,1 @@
+//! What every Lambda binary needs: logs, environment, clock, SQS batches, HTTPS.

@@ -1,0 +1,1 @@
+//! A deterministic broker, market, queue and ledger in memory, and their faults.

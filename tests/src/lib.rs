@@ -1,0 +1,1 @@
+//! Scaffolding for the behaviour tests of the whole.
