@@ -212,7 +212,8 @@ pub struct Fence(pub i64);
 pub struct NewIntent {
     /// The intent.
     pub intent: OrderIntent,
-    /// `Ready`, `Blocked` or `WouldSubmit`. Ready writes its first step into the outbox.
+    /// `Ready`, `Blocked` or `WouldSubmit`. Ready writes its first step into the outbox, the others no message. A
+    /// flatten's intent is written `Working`, also without a message: the flatten works it itself.
     pub state: IntentState,
     /// Why it is blocked; empty when ready.
     pub reason: String,

@@ -117,3 +117,21 @@ pub trait OwnedNotes {
     /// The note of an account; `None` when none was written.
     async fn get(&self, account: &AccountRef) -> Result<Option<OwnedNote>, NoteError>;
 }
+
+/// A message could not be handed to its queue.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("queue {queue} did not take the message: {why}")]
+pub struct SendError {
+    /// The queue.
+    pub queue: &'static str,
+    /// The service's words.
+    pub why: String,
+}
+
+/// Hands messages to queues at once: the relay after a commit, and `flat-watch`, which has no database.
+#[allow(async_fn_in_trait, reason = "use cases are driven by one caller; see the module")]
+pub trait Sender {
+    /// Sends `message` so that it arrives no earlier than `delay` from now. Delays beyond a queue's longest are cut to
+    /// it; an early message is rewritten by its handler.
+    async fn send(&self, queue: Queue, message: &Message, delay: std::time::Duration) -> Result<(), SendError>;
+}
