@@ -1,1 +1,3 @@
 //! Decides: bars, setups, selection, sizing, walks, the flatten plan, reports. Same inputs, same answer.
+
+pub mod pricing;
