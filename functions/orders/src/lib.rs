@@ -1,1 +1,268 @@
-//! SQS `entries`, `exits`, `broker-events`: intents, follow-ups and broker events.
+//! Works order intents: one message, one step.
+//!
+//! A step reads the intent, checks that it is the one the message was written for, takes the account's lease, asks the
+//! broker, moves one rung, and writes what follows as a message due later. Nothing sleeps, and a crash at any line
+//! loses nothing: the row tells where it stood, and the follow-up written with it asks again.
+
+#![forbid(unsafe_code)]
+
+mod begin;
+mod follow;
+mod resolve;
+
+use std::time::Duration;
+
+use domain::account::{AccountRef, Switches};
+use domain::ids::{BrokerOrderId, IntentId};
+use domain::intent::IntentState;
+use domain::order::{Attempt, BrokerOrder};
+use domain::ports::{
+    BrokerError, Brokers, Clock, EARLY_TRIES_MAX, Fence, HandleError, IntentView, Ledger, Message, OwnedNote, OwnedNotes,
+    Progress, Queue, Written,
+};
+use domain::position::{Fill, FillSource};
+use domain::time::UtcNanos;
+
+/// How long an account's lease is held: longer than a POST's time-out.
+pub const LEASE: Duration = Duration::from_secs(20);
+/// How long a message waits when it is early or the lease is taken.
+pub const EARLY_WAIT: Duration = Duration::from_secs(1);
+/// How long to wait before the broker is asked again after it did not answer.
+pub const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// What the function works with.
+#[derive(Debug)]
+pub struct Orders<'a, L, B, C, N> {
+    /// The books.
+    pub ledger: &'a L,
+    /// The brokers.
+    pub brokers: &'a B,
+    /// Market time.
+    pub clock: &'a C,
+    /// What is owned, kept outside the database.
+    pub notes: &'a N,
+    /// The deployment's switches.
+    pub switches: Switches,
+    /// Who holds leases: this process.
+    pub holder: &'a str,
+}
+
+/// One intent in hand: read, leased, with its account at the broker.
+struct Work<'w, A> {
+    account: AccountRef,
+    broker: &'w A,
+    view: IntentView,
+    fence: Fence,
+    source: FillSource,
+}
+
+impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
+    /// Works one message.
+    ///
+    /// # Errors
+    /// [`HandleError::Poison`] for messages that belong elsewhere or name what does not exist, [`HandleError::Again`]
+    /// when a port did not answer.
+    pub async fn handle(&self, message: &Message) -> Result<(), HandleError> {
+        match message {
+            Message::Step { account, intent, version, tries } => self.step(account, *intent, *version, *tries).await,
+            Message::BrokerOrder { account, order } => self.wake(account, *order).await,
+            Message::Transition { .. } | Message::Flatten { .. } | Message::Alert { .. } => {
+                Err(HandleError::Poison("this message belongs to another queue than entries, exits or broker-events".to_owned()))
+            }
+        }
+    }
+
+    async fn step(&self, account: &AccountRef, intent: IntentId, version: i64, tries: u16) -> Result<(), HandleError> {
+        let view = self.ledger.intent(account, intent).await?;
+        let view = view.ok_or_else(|| HandleError::Poison(format!("no intent {intent} of account {}", account.account)))?;
+        // Somebody moved on since this was written; their own message goes on from there.
+        if view.version != version || view.state.is_final() {
+            return Ok(());
+        }
+        let Some(fence) = self.lease(account).await? else {
+            if tries >= EARLY_TRIES_MAX {
+                return Err(HandleError::Poison(format!("the account's lease stayed taken over {tries} tries")));
+            }
+            let again = Message::Step { account: *account, intent, version, tries: tries + 1 };
+            let queue = again.queue(view.intent.opens());
+            self.ledger.send_later(queue, &again, self.clock.now().plus(EARLY_WAIT)).await?;
+            return Ok(());
+        };
+        let worked = self.work(account, view, fence, FillSource::Poll).await;
+        self.ledger.release_lease(account, fence).await?;
+        worked
+    }
+
+    /// The account stream spoke of an order: read it now rather than at the next rung.
+    async fn wake(&self, account: &AccountRef, order: BrokerOrderId) -> Result<(), HandleError> {
+        // Foreign orders wake nobody, and an order whose answer is not recorded yet is found by its own follow-up.
+        let Some(intent) = self.ledger.intent_of_order(account, order).await? else { return Ok(()) };
+        let Some(fence) = self.lease(account).await? else { return Ok(()) };
+        let worked = match self.ledger.intent(account, intent).await {
+            Ok(Some(view)) => self.work(account, view, fence, FillSource::Stream).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        self.ledger.release_lease(account, fence).await?;
+        worked
+    }
+
+    async fn lease(&self, account: &AccountRef) -> Result<Option<Fence>, HandleError> {
+        let now = self.clock.now();
+        Ok(self.ledger.take_lease(account, self.holder, now, now.plus(LEASE)).await?)
+    }
+
+    async fn work(&self, account: &AccountRef, view: IntentView, fence: Fence, source: FillSource) -> Result<(), HandleError> {
+        let broker = self.brokers.account(account).await?;
+        let work = Work { account: *account, broker: &broker, view, fence, source };
+        match work.view.last_attempt() {
+            Some(last) if last.state.is_unresolved() => self.resolve(&work, last).await,
+            Some(last) if !last.state.is_final() => self.follow(&work, last).await,
+            Some(last) if work.view.state.is_final() => self.late(&work, last).await,
+            Some(_) | None => self.begin(&work).await,
+        }
+    }
+
+    /// Reads an order that had ended in our books: a fill may have raced its cancel.
+    async fn late(&self, work: &Work<'_, B::Account>, last: &Attempt) -> Result<(), HandleError> {
+        let Some(id) = last.broker_order else { return Ok(()) };
+        let order = work.broker.order(id).await?;
+        let seen = follow::observe(last, &order)?;
+        if seen == *last && !needs_price(work, &seen) {
+            return Ok(());
+        }
+        let (state, reason) = (work.view.state, work.view.reason.clone());
+        let progress = self.progress(work, seen, state, &reason, "a late execution was read", None);
+        self.write(work, progress).await
+    }
+
+    /// A progress of `work` with `attempt` as it stands now and the execution it shows.
+    fn progress(
+        &self,
+        work: &Work<'_, B::Account>,
+        attempt: Attempt,
+        state: IntentState,
+        reason: &str,
+        what: &str,
+        follow_up: Option<UtcNanos>,
+    ) -> Progress {
+        let at = self.clock.now();
+        let fills = execution(work, &attempt, at).into_iter().collect();
+        Progress {
+            account: work.account,
+            intent: work.view.intent.head().id,
+            version: work.view.version,
+            fence: Some(work.fence),
+            attempts: vec![attempt],
+            fills,
+            state,
+            reason: reason.to_owned(),
+            gates: Vec::new(),
+            what: what.to_owned(),
+            at,
+            follow_up,
+            also: Vec::new(),
+        }
+    }
+
+    /// A progress that touches no attempt.
+    fn bare(&self, work: &Work<'_, B::Account>, state: IntentState, reason: &str, what: &str, follow_up: Option<UtcNanos>) -> Progress {
+        Progress {
+            account: work.account,
+            intent: work.view.intent.head().id,
+            version: work.view.version,
+            fence: Some(work.fence),
+            attempts: Vec::new(),
+            fills: Vec::new(),
+            state,
+            reason: reason.to_owned(),
+            gates: Vec::new(),
+            what: what.to_owned(),
+            at: self.clock.now(),
+            follow_up,
+            also: Vec::new(),
+        }
+    }
+
+    /// Writes a progress; after an execution also what is owned, outside the database.
+    async fn write(&self, work: &Work<'_, B::Account>, progress: Progress) -> Result<(), HandleError> {
+        let executed = !progress.fills.is_empty();
+        match self.ledger.record_progress(&progress).await? {
+            Written::Version(_) if executed => self.note_owned(&work.account).await,
+            // Stale: somebody else wrote; their follow-up goes on. Lease lost: the new holder goes on.
+            Written::Version(_) | Written::Stale | Written::LeaseLost => Ok(()),
+        }
+    }
+
+    /// Keeps what is owned where a flatten finds it with the database down. A note that cannot be written stops nothing:
+    /// the flatten then takes the smaller of the broker's position and the day's tagged orders.
+    async fn note_owned(&self, account: &AccountRef) -> Result<(), HandleError> {
+        let now = self.clock.now();
+        let mut owned: Vec<_> = Vec::new();
+        for entry in self.ledger.owned(account, now.new_york_date()).await? {
+            if entry.held() > 0 {
+                owned.push((entry.series, entry.held()));
+            }
+        }
+        let settings = self.ledger.settings(account.user).await?;
+        let flatten = settings.force_flatten.unwrap_or(self.switches.force_flatten || self.switches.execution_enabled);
+        let note = OwnedNote { account: *account, owned, flatten, at: now };
+        if let Err(error) = self.notes.put(&note).await {
+            let alert = Message::Alert {
+                key: format!("owned_note:{}:{}", account.account, now.new_york_date()),
+                level: "warning".to_owned(),
+                text: format!("what account {} owns could not be kept outside the database: {error}", account.account),
+            };
+            self.ledger.send_later(Queue::Alerts, &alert, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks later, because the broker did not answer now.
+    async fn ask_again(&self, work: &Work<'_, B::Account>, error: &BrokerError) -> Result<(), HandleError> {
+        let due = match error {
+            BrokerError::RateLimited { until } => (*until).max(self.clock.now().plus(EARLY_WAIT)),
+            BrokerError::Refused { .. }
+            | BrokerError::NotSent { .. }
+            | BrokerError::Unknown { .. }
+            | BrokerError::Authentication { .. }
+            | BrokerError::Broken { .. } => self.clock.now().plus(ASK_AGAIN),
+        };
+        let reason = work.view.reason.clone();
+        let progress = self.bare(work, work.view.state, &reason, &format!("the broker did not answer: {error}"), Some(due));
+        self.write(work, progress).await
+    }
+}
+
+/// The execution an attempt shows, as an observation for the ledger; `None` when nothing executed.
+fn execution<A>(work: &Work<'_, A>, attempt: &Attempt, at: UtcNanos) -> Option<Fill> {
+    if attempt.executed == 0 {
+        return None;
+    }
+    let head = work.view.intent.head();
+    let price = domain::money::Price::parse(&attempt.average.map_or_else(|| attempt.price.to_string(), |it| it.to_string()));
+    let fees = domain::fees::FeeSchedule::as_of(at.new_york_date());
+    Some(Fill {
+        intent: head.id,
+        attempt: attempt.no,
+        series: head.series,
+        side: attempt.side,
+        from: 0,
+        to: attempt.executed,
+        price: attempt.average,
+        fees: fees.charge(&head.series.root, price.unwrap_or(attempt.price), 1),
+        at,
+        source: work.source,
+    })
+}
+
+/// Whether a recorded execution of the attempt lacks a price that is known now.
+fn needs_price<A>(work: &Work<'_, A>, attempt: &Attempt) -> bool {
+    attempt.average.is_some() && work.view.fills.iter().any(|it| it.attempt == attempt.no && it.price.is_none())
+}
+
+/// Our order in a list, by its tag. Two orders under one tag must never be; the first one counts and the rest is told.
+fn tagged<'o>(orders: &'o [BrokerOrder], intent: IntentId, attempt: &Attempt) -> Vec<&'o BrokerOrder> {
+    let ours = |it: &&BrokerOrder| it.tag.is_some_and(|tag| tag.intent == intent && tag.attempt == attempt.no);
+    orders.iter().filter(ours).collect()
+}

@@ -1,1 +1,276 @@
-//! Record, gate, send, record: the only place that sends an order.
+//! The desk: record, gate, send, record. The only place that sends an order.
+//!
+//! An order leaves in four steps: the attempt's row is committed as `submitting` together with the message that will
+//! ask for its outcome; the request is sent, once; what came back is recorded; what follows is a row in the outbox.
+//! A crash between any two leaves a question, never a guess: the follow-up asks the broker for the attempt's tag.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use domain::account::AccountRef;
+use domain::gate::GateCheck;
+use domain::ids::{AttemptNo, BrokerOrderId, OrderTag};
+use domain::intent::{Approved, CloseBound, ClosingIntent, IntentState, OpeningIntent};
+use domain::kill::{KillRow, KillScope};
+use domain::money::{Price, Side};
+use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, Mark, Ticket};
+use domain::ports::{
+    Answer, BrokerError, BrokerPort, Clock, CredentialChange, Fence, Ledger, LedgerError, MarkRequest,
+    Marking, Written,
+};
+use domain::time::UtcNanos;
+
+/// How long after its mark the outcome of an attempt is asked for when no answer was recorded.
+pub const OUTCOME_ASKED_AFTER: Duration = Duration::from_secs(5);
+/// How long after a lost answer the broker is asked for the tag.
+pub const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
+/// How long after a refused close the next attempt is made.
+pub const CLOSE_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// Why the desk stopped in between. The attempt's row decides what is true.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The ledger did not take a write.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The answer does not fit the attempt.
+    #[error(transparent)]
+    Attempt(#[from] AttemptError),
+}
+
+/// Where in an intent's life an order is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// Whose.
+    pub account: AccountRef,
+    /// The intent's version as it was read.
+    pub version: i64,
+    /// The account's lease.
+    pub fence: Fence,
+    /// The attempt to be made: the one after the last.
+    pub attempt: AttemptNo,
+    /// The limit, on the grid and within the plan.
+    pub price: Price,
+    /// When the intent takes its next step once the broker has the order.
+    pub next_step: UtcNanos,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Submitted {
+    /// The request was sent once and its answer recorded.
+    Answered {
+        /// The attempt after the answer.
+        attempt: Attempt,
+        /// The intent's version.
+        version: i64,
+    },
+    /// The kill switch refused the mark; nothing was sent.
+    Killed(KillRow),
+    /// Somebody else wrote in between; nothing was sent, or the answer is theirs to record.
+    Stale,
+    /// The account's lease is somebody else's by now.
+    LeaseLost,
+}
+
+/// The desk of one account.
+#[derive(Debug, Clone, Copy)]
+pub struct Desk<'a, L, B, C> {
+    /// The books.
+    pub ledger: &'a L,
+    /// The account at its broker.
+    pub broker: &'a B,
+    /// Market time.
+    pub clock: &'a C,
+}
+
+/// What differs between an entry and a close.
+enum Kind<'a> {
+    Entry { approved: &'a Approved<OpeningIntent>, scopes: Vec<KillScope>, gates: &'a [GateCheck] },
+    Close { intent: &'a ClosingIntent, bound: &'a Approved<CloseBound> },
+}
+
+impl Kind<'_> {
+    fn opens(&self) -> bool {
+        matches!(self, Kind::Entry { .. })
+    }
+
+    fn quantity(&self) -> u32 {
+        match self {
+            Kind::Entry { approved, .. } => approved.get().quantity,
+            Kind::Close { bound, .. } => bound.get().quantity(),
+        }
+    }
+
+    fn ticket(&self, mark: &Mark, price: Price) -> Ticket {
+        match self {
+            Kind::Entry { approved, .. } => Ticket::buy_to_open(approved, mark, self.quantity(), price),
+            Kind::Close { intent, bound } => Ticket::sell_to_close(bound, mark, intent.head.series, price),
+        }
+    }
+}
+
+impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
+    /// Sends an approved entry. The approval is used up.
+    ///
+    /// # Errors
+    /// [`DeskError`] when the ledger fails. Before the mark nothing was sent; after it the follow-up asks.
+    pub async fn submit_entry(
+        &self,
+        approved: Approved<OpeningIntent>,
+        slot: Slot,
+        scopes: Vec<KillScope>,
+        gates: &[GateCheck],
+    ) -> Result<Submitted, DeskError> {
+        self.submit(Kind::Entry { approved: &approved, scopes, gates }, slot).await
+    }
+
+    /// Sends a close bounded by what is held. The bound is used up.
+    ///
+    /// # Errors
+    /// [`DeskError`] when the ledger fails, as for entries.
+    pub async fn submit_close(
+        &self,
+        intent: &ClosingIntent,
+        bound: Approved<CloseBound>,
+        slot: Slot,
+    ) -> Result<Submitted, DeskError> {
+        self.submit(Kind::Close { intent, bound: &bound }, slot).await
+    }
+
+    async fn submit(&self, kind: Kind<'_>, slot: Slot) -> Result<Submitted, DeskError> {
+        let mark = match self.ledger.mark_submitting(&self.mark_request(&kind, &slot)).await? {
+            Marking::Marked(mark) => mark,
+            Marking::Killed(row) => return Ok(Submitted::Killed(row)),
+            Marking::Stale => return Ok(Submitted::Stale),
+            Marking::LeaseLost => return Ok(Submitted::LeaseLost),
+        };
+        let reply = self.broker.place(&kind.ticket(&mark, slot.price)).await;
+        if let Err(BrokerError::Authentication { .. }) = &reply {
+            // Its user is told once; what was held stays visible and closable by hand.
+            self.ledger
+                .change_credential(&slot.account, &CredentialChange::Refused, self.clock.now())
+                .await?;
+        }
+        self.record(&kind, &slot, &mark, reply).await
+    }
+
+    fn mark_request(&self, kind: &Kind<'_>, slot: &Slot) -> MarkRequest {
+        let at = self.clock.now();
+        let (intent, side, kill_scopes, gates) = match kind {
+            Kind::Entry { approved, scopes, gates } => {
+                (approved.get().head.id, Side::Buy, scopes.clone(), gates.to_vec())
+            }
+            Kind::Close { intent, .. } => (intent.head.id, Side::Sell, Vec::new(), Vec::new()),
+        };
+        MarkRequest {
+            account: slot.account,
+            intent,
+            version: slot.version,
+            fence: slot.fence,
+            attempt: slot.attempt,
+            side,
+            quantity: kind.quantity(),
+            price: slot.price,
+            kill_scopes,
+            gates,
+            at,
+            follow_up: at.plus(OUTCOME_ASKED_AFTER),
+        }
+    }
+
+    async fn record(
+        &self,
+        kind: &Kind<'_>,
+        slot: &Slot,
+        mark: &Mark,
+        reply: Result<BrokerOrderId, BrokerError>,
+    ) -> Result<Submitted, DeskError> {
+        let at = self.clock.now();
+        let broker_words =
+            reply.as_ref().map_or_else(ToString::to_string, |id| format!("accepted as order {id}"));
+        let attempt = marked_attempt(kind, slot, mark).apply(&event_of(reply))?;
+        let (state, follow_up) = what_follows(kind.opens(), &attempt, slot, at);
+        let answer = Answer {
+            account: slot.account,
+            tag: mark.tag,
+            version: mark.version,
+            fence: slot.fence,
+            reason: if state == IntentState::Done {
+                attempt.reason.clone().unwrap_or_default()
+            } else {
+                String::new()
+            },
+            attempt: attempt.clone(),
+            state,
+            broker_words,
+            at,
+            follow_up,
+        };
+        Ok(match self.ledger.record_answer(&answer).await? {
+            Written::Version(version) => Submitted::Answered { attempt, version },
+            Written::Stale => Submitted::Stale,
+            Written::LeaseLost => Submitted::LeaseLost,
+        })
+    }
+}
+
+/// The attempt as the mark committed it.
+fn marked_attempt(kind: &Kind<'_>, slot: &Slot, mark: &Mark) -> Attempt {
+    let OrderTag { attempt: no, .. } = mark.tag;
+    Attempt {
+        no,
+        state: AttemptState::Submitting,
+        broker_order: None,
+        side: if kind.opens() { Side::Buy } else { Side::Sell },
+        quantity: kind.quantity(),
+        price: slot.price,
+        rung: 0,
+        executed: 0,
+        average: None,
+        marked_at: mark.at,
+        repriced_at: mark.at,
+        cancel_at: None,
+        reason: None,
+    }
+}
+
+/// What an answer to the one POST means for its attempt.
+fn event_of(reply: Result<BrokerOrderId, BrokerError>) -> AttemptEvent {
+    match reply {
+        Ok(id) => AttemptEvent::Accepted(id),
+        Err(BrokerError::Refused { reason }) => AttemptEvent::Refused(reason),
+        // The gateway turned it away before it reached the broker.
+        Err(BrokerError::Authentication { reason }) => AttemptEvent::Refused(reason),
+        // The adapter's own budget held it back; a 429 of the broker comes as `Unknown`.
+        Err(BrokerError::NotSent { .. } | BrokerError::RateLimited { .. }) => AttemptEvent::NotSent,
+        Err(BrokerError::Unknown { .. } | BrokerError::Broken { .. }) => AttemptEvent::AnswerLost,
+    }
+}
+
+/// An entry that is not at the broker is over; a close goes on.
+fn what_follows(
+    opens: bool,
+    attempt: &Attempt,
+    slot: &Slot,
+    at: UtcNanos,
+) -> (IntentState, Option<UtcNanos>) {
+    match attempt.state {
+        AttemptState::Working | AttemptState::PartiallyFilled => (IntentState::Working, Some(slot.next_step)),
+        AttemptState::Created | AttemptState::Submitting | AttemptState::Unknown => {
+            (IntentState::Working, Some(at.plus(LOOK_UP_AFTER)))
+        }
+        AttemptState::Filled
+        | AttemptState::Canceled
+        | AttemptState::Rejected
+        | AttemptState::Expired
+        | AttemptState::Missed => {
+            if opens {
+                (IntentState::Done, None)
+            } else {
+                (IntentState::Working, Some(at.plus(CLOSE_AGAIN_AFTER)))
+            }
+        }
+    }
+}

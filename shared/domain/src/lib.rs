@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod books;
 pub mod calendar;
 pub mod chain;
 pub mod fees;

@@ -133,5 +133,45 @@ pub struct SendError {
 pub trait Sender {
     /// Sends `message` so that it arrives no earlier than `delay` from now. Delays beyond a queue's longest are cut to
     /// it; an early message is rewritten by its handler.
-    async fn send(&self, queue: Queue, message: &Message, delay: std::time::Duration) -> Result<(), SendError>;
+    async fn send(
+        &self,
+        queue: Queue,
+        message: &Message,
+        delay: std::time::Duration,
+    ) -> Result<(), SendError>;
 }
+
+/// Why a message was not worked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandleError {
+    /// It never will be: kept as a dead letter with the reason.
+    #[error("cannot be worked: {0}")]
+    Poison(String),
+    /// It may be the next time: the queue delivers it again.
+    #[error("not worked this time: {0}")]
+    Again(String),
+}
+
+impl From<LedgerError> for HandleError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unavailable { .. } => Self::Again(error.to_string()),
+            LedgerError::Corrupt { .. } | LedgerError::Refused { .. } => Self::Poison(error.to_string()),
+        }
+    }
+}
+
+impl From<ConnectError> for HandleError {
+    fn from(error: ConnectError) -> Self {
+        Self::Again(error.to_string())
+    }
+}
+
+impl From<BrokerError> for HandleError {
+    fn from(error: BrokerError) -> Self {
+        Self::Again(error.to_string())
+    }
+}
+
+/// How often an early message is rewritten, a second later each time, before it is a dead letter.
+pub const EARLY_TRIES_MAX: u16 = 30;
