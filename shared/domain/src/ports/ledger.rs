@@ -333,7 +333,12 @@ pub struct Progress {
     pub fence: Option<Fence>,
     /// The attempts that changed.
     pub attempts: Vec<Attempt>,
-    /// Executions seen, as cumulative quantity and average per attempt; what is not above the record changes nothing.
+    /// Executions seen: observations, not rows. `to` is the cumulative executed quantity of the order leg, `price`
+    /// the average so far where the broker said one, `from` is ignored, `fees` is the charge for **one** contract.
+    /// The ledger computes the stretch against what is recorded for (intent, attempt, series) and charges it `fees`
+    /// times its contracts, anew when a later average completes its price; what is not above the record and
+    /// completes nothing changes nothing. [`books::progressed`](crate::books::progressed) is that rule, for every
+    /// ledger.
     pub fills: Vec<Fill>,
     /// Where the intent stands now, and why.
     pub state: IntentState,
@@ -345,7 +350,7 @@ pub struct Progress {
     pub what: String,
     /// Market time.
     pub at: UtcNanos,
-    /// When the next step is due; `None` when the intent is final or nothing follows.
+    /// When the next step is due; refused when `None` leaves an intent that is not final.
     pub follow_up: Option<UtcNanos>,
     /// Other messages that leave with it: alerts, a flatten.
     pub also: Vec<(Queue, Message, UtcNanos)>,
