@@ -98,11 +98,11 @@ pub enum FillStep {
         /// (avg2 q2 - avg1 q1)/(q2 - q1), `None` while an average is missing.
         price: Option<Usd>,
     },
-    /// The average of a stretch that had none: its price, once.
+    /// The average of what had none: the price of every stretch still without one, once.
     Complete {
-        /// The stretch's end.
+        /// The end of the last of them.
         to: u32,
-        /// Its price per share.
+        /// Their price per share.
         price: Usd,
     },
 }
@@ -120,18 +120,15 @@ pub fn fill_step(recorded: &[Fill], executed: u32, average: Option<Usd>) -> Fill
     if executed > done {
         return FillStep::Add { from: done, to: executed, price: priced(executed, executed - done) };
     }
-    // One stretch without a price, its average now known: complete it.
-    if executed == done
-        && let Some(last) = recorded.last().filter(|it| it.price.is_none())
-    {
-        let before: Option<i64> = recorded
-            .iter()
-            .filter(|it| it.to != last.to)
-            .map(|it| it.price.map(|p| p.e4() * i64::from(it.contracts())))
-            .sum();
-        if let (Some(average), Some(before)) = (average, before) {
-            let rest = Usd::from_e4(average.times(i64::from(executed)).e4() - before);
-            return FillStep::Complete { to: last.to, price: rest.scaled(1, i64::from(last.contracts())) };
+    // Stretches without a price are the last ones: after the first of them no later one could be priced. Their
+    // average now known, they share what is left.
+    let unpriced: u32 = recorded.iter().filter(|it| it.price.is_none()).map(Fill::contracts).sum();
+    if executed == done && unpriced > 0 {
+        let known = recorded.iter().filter_map(|it| it.price.map(|p| p.e4() * i64::from(it.contracts())));
+        let known: i64 = known.sum();
+        if let Some(average) = average {
+            let rest = Usd::from_e4(average.times(i64::from(executed)).e4() - known);
+            return FillStep::Complete { to: done, price: rest.scaled(1, i64::from(unpriced)) };
         }
     }
     FillStep::Nothing
@@ -227,6 +224,13 @@ mod tests {
         let step = fill_step(&recorded, 3, Some(Usd::from_cents(200)));
         assert_eq!(step, FillStep::Complete { to: 3, price: Usd::from_cents(250) });
         assert_eq!(fill_step(&recorded, 3, None), FillStep::Nothing);
+    }
+
+    #[test]
+    fn several_stretches_without_a_price_are_completed_together() {
+        let recorded = [fill(0, 1, Some(100)), fill(1, 2, None), fill(2, 4, None)];
+        let step = fill_step(&recorded, 4, Some(Usd::from_cents(250)));
+        assert_eq!(step, FillStep::Complete { to: 4, price: Usd::from_cents(300) });
     }
 
     #[test]

@@ -1,0 +1,281 @@
+//! What follows from the fills: entries, risk, series.
+
+use jiff::civil::{Date, Time};
+
+use super::SETTLEMENT;
+use crate::calendar::previous_session;
+use crate::ids::{IntentId, SetupId};
+use crate::intent::{OpeningIntent, OrderIntent, Origin};
+use crate::money::{CONTRACT_MULTIPLIER, Side, Usd};
+use crate::ports::{DayRisk, IntentView};
+use crate::position::{Fill, Owned};
+use crate::setup::Direction;
+use crate::symbol::OccSymbol;
+use crate::time::{UtcNanos, at_new_york};
+
+/// Sessions over which day trades are counted, today included.
+const DAY_TRADE_SESSIONS: usize = 5;
+
+/// The New York day `session`: its first instant, and the first of the day after.
+pub fn session_span(session: Date) -> (UtcNanos, UtcNanos) {
+    let next = session.tomorrow().unwrap_or(session);
+    (at_new_york(session, Time::midnight()), at_new_york(next, Time::midnight()))
+}
+
+/// A part of a sell that closes one entry.
+#[derive(Debug, Clone, Copy)]
+struct Sale {
+    contracts: u32,
+    price: Option<Usd>,
+    fees: Usd,
+    at: UtcNanos,
+    settlement: bool,
+}
+
+/// An entry with everything that closed it.
+#[derive(Debug)]
+struct Entry<'a> {
+    view: &'a IntentView,
+    opening: &'a OpeningIntent,
+    sales: Vec<Sale>,
+}
+
+impl Entry<'_> {
+    fn buys(&self) -> impl Iterator<Item = &Fill> {
+        self.view.fills.iter().filter(|it| it.side == Side::Buy)
+    }
+
+    fn bought(&self) -> u32 {
+        self.view.filled
+    }
+
+    fn sold(&self) -> u32 {
+        self.sales.iter().map(|it| it.contracts).sum()
+    }
+
+    fn held(&self) -> u32 {
+        self.bought().saturating_sub(self.sold())
+    }
+
+    fn owned(&self) -> Owned {
+        let value = |price: Option<Usd>, contracts: u32| worth(price.unwrap_or(Usd::ZERO), contracts);
+        let paid = self.buys().map(|it| value(it.price, it.contracts())).sum();
+        let received = self.sales.iter().map(|it| value(it.price, it.contracts)).sum();
+        let fees = self.buys().map(|it| it.fees).chain(self.sales.iter().map(|it| it.fees)).sum();
+        Owned {
+            opening: self.opening.head.id,
+            setup: setup_of(self.opening),
+            series: self.opening.head.series,
+            environment: self.opening.head.account.environment,
+            bought: self.bought(),
+            sold: self.sold(),
+            paid,
+            received,
+            fees,
+            price_missing: self.buys().any(|it| it.price.is_none())
+                || self.sales.iter().any(|it| it.price.is_none()),
+        }
+    }
+
+    /// What is held cost, at the limit where the price is not known yet: missing is not free.
+    fn held_cost(&self) -> Usd {
+        let limit = |fill: &Fill| {
+            let attempt = self.view.attempts.iter().find(|it| it.no == fill.attempt);
+            Usd::from_cents(i64::from(attempt.map_or(self.opening.worst, |it| it.price).cents()))
+        };
+        let paid: Usd =
+            self.buys().map(|it| worth(it.price.unwrap_or_else(|| limit(it)), it.contracts())).sum();
+        paid.scaled(i64::from(self.held()), i64::from(self.bought()))
+    }
+
+    /// Contracts that may still be bought.
+    fn remaining(&self) -> u32 {
+        if self.view.state.is_final() { 0 } else { self.opening.quantity.saturating_sub(self.bought()) }
+    }
+
+    fn sold_in(&self, span: (UtcNanos, UtcNanos)) -> impl Iterator<Item = &Sale> {
+        self.sales.iter().filter(move |it| within(it.at, span))
+    }
+}
+
+fn worth(price: Usd, contracts: u32) -> Usd {
+    price.times(CONTRACT_MULTIPLIER).times(i64::from(contracts))
+}
+
+fn within(at: UtcNanos, (from, until): (UtcNanos, UtcNanos)) -> bool {
+    from <= at && at < until
+}
+
+const fn setup_of(opening: &OpeningIntent) -> Option<SetupId> {
+    match opening.head.origin {
+        Origin::Setup(setup) => Some(setup),
+        Origin::Flatten(_) => None,
+    }
+}
+
+/// Every opening intent of one account in order of opening, with the sells that closed it.
+fn entries<'a>(views: &[&'a IntentView]) -> Vec<Entry<'a>> {
+    let mut entries: Vec<Entry<'a>> = Vec::new();
+    for view in views {
+        if let OrderIntent::Opening(opening) = &view.intent {
+            let settled = view
+                .fills
+                .iter()
+                .filter(|it| it.attempt == SETTLEMENT)
+                .map(|it| sale(it, it.contracts(), it.fees));
+            entries.push(Entry { view, opening, sales: settled.collect() });
+        }
+    }
+    entries.sort_by_key(|it| (it.opening.head.decided_at, it.opening.head.id));
+    let mut pooled: Vec<&Fill> = Vec::new();
+    for view in views {
+        let OrderIntent::Closing(closing) = &view.intent else { continue };
+        match closing.opening {
+            None => pooled.extend(&view.fills),
+            Some(opening) => {
+                if let Some(entry) = entries.iter_mut().find(|it| it.opening.head.id == opening) {
+                    entry.sales.extend(view.fills.iter().map(|it| sale(it, it.contracts(), it.fees)));
+                }
+            }
+        }
+    }
+    pooled.sort_by_key(|it| (it.at, it.intent, it.attempt, it.to));
+    for fill in pooled {
+        spread(&mut entries, fill);
+    }
+    for entry in &mut entries {
+        entry.sales.sort_by_key(|it| it.at);
+    }
+    entries
+}
+
+const fn sale(fill: &Fill, contracts: u32, fees: Usd) -> Sale {
+    Sale { contracts, price: fill.price, fees, at: fill.at, settlement: fill.attempt.0 == SETTLEMENT.0 }
+}
+
+/// Gives a sell without a named entry to the entries of its series, the oldest first.
+fn spread(entries: &mut [Entry<'_>], fill: &Fill) {
+    let (mut left, mut fees) = (fill.contracts(), fill.fees);
+    let mut last = None;
+    for (index, entry) in
+        entries.iter_mut().enumerate().filter(|(_, it)| it.opening.head.series == fill.series)
+    {
+        if entry.bought() > 0 {
+            last = Some(index);
+        }
+        let part = entry.held().min(left);
+        if part > 0 {
+            let share = fees.scaled(i64::from(part), i64::from(left));
+            entry.sales.push(sale(fill, part, share));
+            left = left.saturating_sub(part);
+            fees -= share;
+        }
+    }
+    // Sold more than was ours: the money is real, and somebody has to carry it.
+    if left > 0
+        && let Some(entry) = last.and_then(|it| entries.get_mut(it))
+    {
+        entry.sales.push(sale(fill, left, fees));
+    }
+}
+
+/// Entries of one account that are held now, belong to `session`, or closed a part in it, in order of opening.
+/// `views` are the account's intents of every session, in any order.
+pub fn owned(views: &[&IntentView], session: Date) -> Vec<Owned> {
+    let span = session_span(session);
+    let shown = |it: &&Entry<'_>| {
+        it.bought() > 0
+            && (it.held() > 0
+                || within(it.opening.head.decided_at, span)
+                || it.sold_in(span).next().is_some())
+    };
+    entries(views).iter().filter(shown).map(Entry::owned).collect()
+}
+
+/// Series the account holds or works an entry in, with the setup behind each, sorted.
+pub fn owned_series(views: &[&IntentView]) -> Vec<(OccSymbol, Option<SetupId>)> {
+    let entries = entries(views);
+    let used = entries.iter().filter(|it| it.held() > 0 || !it.view.state.is_final());
+    let mut series: Vec<_> = used.map(|it| (it.opening.head.series, setup_of(it.opening))).collect();
+    series.sort();
+    series.dedup();
+    series
+}
+
+/// What counts against the limits in `session`. `views` are the account's intents of every session.
+///
+/// - `realized`: what sells of the session brought less the average cost of what they sold, less the charges of
+///   every fill of the session.
+/// - `working_debits`: worst price times the contracts that entries not final may still buy.
+/// - `open_premium`: average cost of what is held, at the limit where a price is missing, plus `working_debits`.
+/// - `entries`: openings whose first attempt was marked in the session.
+/// - `losses_in_a_row`: closed entries whose last sell fell in the session, the latest first, until one that did not
+///   lose after charges; a missing price counts as a loss.
+/// - `long_contracts`, `short_contracts`: held, plus what entries not final may still buy, by direction.
+/// - `day_trades`: entries of this and the four sessions before that were bought and sold on one New York day.
+///   Settlement is no trade; an entry closed in parts counts once.
+pub fn day_risk(views: &[&IntentView], session: Date) -> DayRisk {
+    let span = session_span(session);
+    let since = session_span(first_of_window(session)).0;
+    let mut risk = DayRisk::default();
+    let mut closed: Vec<(UtcNanos, IntentId, bool)> = Vec::new();
+    for entry in entries(views) {
+        add_open(&mut risk, &entry);
+        let first_mark = entry.view.attempts.first().map(|it| it.marked_at);
+        risk.entries = risk.entries.saturating_add(u32::from(first_mark.is_some_and(|it| within(it, span))));
+        let owned = entry.owned();
+        risk.realized += realized_in(&entry, &owned, span);
+        if let Some(last) = entry.sales.last().filter(|it| within(it.at, span))
+            && owned.bought > 0
+            && owned.held() == 0
+            && entry.view.state.is_final()
+        {
+            let lost = owned.price_missing || owned.realized() < owned.fees;
+            closed.push((last.at, owned.opening, lost));
+        }
+        risk.day_trades = risk.day_trades.saturating_add(u32::from(is_day_trade(&entry, since, span.1)));
+    }
+    closed.sort();
+    let losses = closed.iter().rev().take_while(|(_, _, lost)| *lost).count();
+    risk.losses_in_a_row = u32::try_from(losses).unwrap_or(u32::MAX);
+    risk
+}
+
+fn add_open(risk: &mut DayRisk, entry: &Entry<'_>) {
+    let working = entry.opening.worst.notional(entry.remaining());
+    risk.working_debits += working;
+    risk.open_premium += working + entry.held_cost();
+    let contracts = entry.held().saturating_add(entry.remaining());
+    let side = match entry.opening.direction {
+        Direction::Long => &mut risk.long_contracts,
+        Direction::Short => &mut risk.short_contracts,
+    };
+    *side = side.saturating_add(contracts);
+}
+
+fn realized_in(entry: &Entry<'_>, owned: &Owned, span: (UtcNanos, UtcNanos)) -> Usd {
+    let mut sold = 0u32;
+    let mut result = Usd::ZERO;
+    for sale in entry.sold_in(span) {
+        sold = sold.saturating_add(sale.contracts);
+        result += worth(sale.price.unwrap_or(Usd::ZERO), sale.contracts) - sale.fees;
+    }
+    let bought_fees: Usd = entry.buys().filter(|it| within(it.at, span)).map(|it| it.fees).sum();
+    result - owned.paid.scaled(i64::from(sold), i64::from(owned.bought)) - bought_fees
+}
+
+fn is_day_trade(entry: &Entry<'_>, since: UtcNanos, until: UtcNanos) -> bool {
+    entry.buys().filter(|buy| within(buy.at, (since, until))).any(|buy| {
+        let day = session_span(buy.at.new_york_date());
+        entry.sold_in(day).any(|it| !it.settlement)
+    })
+}
+
+/// The first of the sessions over which day trades are counted.
+fn first_of_window(session: Date) -> Date {
+    let mut day = session;
+    for _ in 1..DAY_TRADE_SESSIONS {
+        day = previous_session(day).map_or(day, |it| it.date);
+    }
+    day
+}
