@@ -21,9 +21,11 @@
 
 mod apply;
 mod derive;
+#[cfg(test)]
+mod tests;
 
-pub use apply::{After, answered, marked, progressed, settled, stopped};
-pub use derive::{day_risk, owned, owned_series, session_span};
+pub use apply::{After, answered, filled, marked, progressed, settled, stopped};
+pub use derive::{day_risk, held, owned, owned_series, session_span};
 
 use crate::ids::AttemptNo;
 use crate::position::FillStep;

@@ -133,6 +133,11 @@ pub fn stopped(view: &IntentView) -> Option<After> {
     Some(after)
 }
 
+/// Contracts executed by orders: a settlement is no execution.
+pub fn filled(fills: &[Fill]) -> u32 {
+    fills.iter().filter(|it| it.attempt != SETTLEMENT).map(Fill::contracts).sum()
+}
+
 /// The fill that settles `held` contracts of an entry; `None` when nothing is held or it was settled before.
 pub fn settled(view: &IntentView, held: u32, price: Usd, at: UtcNanos, source: FillSource) -> Option<Fill> {
     if held == 0 || view.fills.iter().any(|it| it.attempt == SETTLEMENT) {

@@ -1,11 +1,13 @@
 //! What follows from the fills: entries, risk, series.
 
+use std::borrow::Borrow;
+
 use jiff::civil::{Date, Time};
 
 use super::SETTLEMENT;
 use crate::calendar::previous_session;
 use crate::ids::{IntentId, SetupId};
-use crate::intent::{OpeningIntent, OrderIntent, Origin};
+use crate::intent::{IntentState, OpeningIntent, OrderIntent, Origin};
 use crate::money::{CONTRACT_MULTIPLIER, Side, Usd};
 use crate::ports::{DayRisk, IntentView};
 use crate::position::{Fill, Owned};
@@ -88,9 +90,11 @@ impl Entry<'_> {
         paid.scaled(i64::from(self.held()), i64::from(self.bought()))
     }
 
-    /// Contracts that may still be bought.
-    fn remaining(&self) -> u32 {
-        if self.view.state.is_final() { 0 } else { self.opening.quantity.saturating_sub(self.bought()) }
+    /// Contracts that may still be bought by what was sent. An entry that is only ready does not count, so that its
+    /// second pass through the gate does not meet itself.
+    fn working(&self) -> u32 {
+        let working = self.view.state == IntentState::Working;
+        if working { self.opening.quantity.saturating_sub(self.bought()) } else { 0 }
     }
 
     fn sold_in(&self, span: (UtcNanos, UtcNanos)) -> impl Iterator<Item = &Sale> {
@@ -114,9 +118,9 @@ const fn setup_of(opening: &OpeningIntent) -> Option<SetupId> {
 }
 
 /// Every opening intent of one account in order of opening, with the sells that closed it.
-fn entries<'a>(views: &[&'a IntentView]) -> Vec<Entry<'a>> {
-    let mut entries: Vec<Entry<'a>> = Vec::new();
-    for view in views {
+fn entries<V: Borrow<IntentView>>(views: &[V]) -> Vec<Entry<'_>> {
+    let mut entries: Vec<Entry<'_>> = Vec::new();
+    for view in views.iter().map(Borrow::borrow) {
         if let OrderIntent::Opening(opening) = &view.intent {
             let settled = view
                 .fills
@@ -128,7 +132,7 @@ fn entries<'a>(views: &[&'a IntentView]) -> Vec<Entry<'a>> {
     }
     entries.sort_by_key(|it| (it.opening.head.decided_at, it.opening.head.id));
     let mut pooled: Vec<&Fill> = Vec::new();
-    for view in views {
+    for view in views.iter().map(Borrow::borrow) {
         let OrderIntent::Closing(closing) = &view.intent else { continue };
         match closing.opening {
             None => pooled.extend(&view.fills),
@@ -181,7 +185,7 @@ fn spread(entries: &mut [Entry<'_>], fill: &Fill) {
 
 /// Entries of one account that are held now, belong to `session`, or closed a part in it, in order of opening.
 /// `views` are the account's intents of every session, in any order.
-pub fn owned(views: &[&IntentView], session: Date) -> Vec<Owned> {
+pub fn owned<V: Borrow<IntentView>>(views: &[V], session: Date) -> Vec<Owned> {
     let span = session_span(session);
     let shown = |it: &&Entry<'_>| {
         it.bought() > 0
@@ -192,8 +196,13 @@ pub fn owned(views: &[&IntentView], session: Date) -> Vec<Owned> {
     entries(views).iter().filter(shown).map(Entry::owned).collect()
 }
 
+/// Contracts of one entry that are still held.
+pub fn held<V: Borrow<IntentView>>(views: &[V], opening: IntentId) -> u32 {
+    entries(views).iter().find(|it| it.opening.head.id == opening).map_or(0, Entry::held)
+}
+
 /// Series the account holds or works an entry in, with the setup behind each, sorted.
-pub fn owned_series(views: &[&IntentView]) -> Vec<(OccSymbol, Option<SetupId>)> {
+pub fn owned_series<V: Borrow<IntentView>>(views: &[V]) -> Vec<(OccSymbol, Option<SetupId>)> {
     let entries = entries(views);
     let used = entries.iter().filter(|it| it.held() > 0 || !it.view.state.is_final());
     let mut series: Vec<_> = used.map(|it| (it.opening.head.series, setup_of(it.opening))).collect();
@@ -206,15 +215,16 @@ pub fn owned_series(views: &[&IntentView]) -> Vec<(OccSymbol, Option<SetupId>)> 
 ///
 /// - `realized`: what sells of the session brought less the average cost of what they sold, less the charges of
 ///   every fill of the session.
-/// - `working_debits`: worst price times the contracts that entries not final may still buy.
+/// - `working_debits`: worst price times the contracts that working entries may still buy. An entry that is only
+///   ready is not counted anywhere: no attempt of it was marked.
 /// - `open_premium`: average cost of what is held, at the limit where a price is missing, plus `working_debits`.
 /// - `entries`: openings whose first attempt was marked in the session.
 /// - `losses_in_a_row`: closed entries whose last sell fell in the session, the latest first, until one that did not
 ///   lose after charges; a missing price counts as a loss.
-/// - `long_contracts`, `short_contracts`: held, plus what entries not final may still buy, by direction.
+/// - `long_contracts`, `short_contracts`: held, plus what working entries may still buy, by direction.
 /// - `day_trades`: entries of this and the four sessions before that were bought and sold on one New York day.
 ///   Settlement is no trade; an entry closed in parts counts once.
-pub fn day_risk(views: &[&IntentView], session: Date) -> DayRisk {
+pub fn day_risk<V: Borrow<IntentView>>(views: &[V], session: Date) -> DayRisk {
     let span = session_span(session);
     let since = session_span(first_of_window(session)).0;
     let mut risk = DayRisk::default();
@@ -242,10 +252,10 @@ pub fn day_risk(views: &[&IntentView], session: Date) -> DayRisk {
 }
 
 fn add_open(risk: &mut DayRisk, entry: &Entry<'_>) {
-    let working = entry.opening.worst.notional(entry.remaining());
+    let working = entry.opening.worst.notional(entry.working());
     risk.working_debits += working;
     risk.open_premium += working + entry.held_cost();
-    let contracts = entry.held().saturating_add(entry.remaining());
+    let contracts = entry.held().saturating_add(entry.working());
     let side = match entry.opening.direction {
         Direction::Long => &mut risk.long_contracts,
         Direction::Short => &mut risk.short_contracts,
