@@ -276,4 +276,8 @@ pub struct TransitionRecord {
     pub transition: Transition,
     /// The chain within 3 % of spot, stored before; absent where no intent can follow.
     pub chain: Option<ChainId>,
+    /// The source's name, kept with every decision.
+    pub source: String,
+    /// One step of the source in nanoseconds: freshness limits are at least as long.
+    pub resolution_ns: i64,
 }
