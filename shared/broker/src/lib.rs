@@ -1,8 +1,20 @@
 //! Tradier, behind the broker port: its spelling of things stops here.
 //!
 //! Everything goes through [`transport::Transport`]: request to reply, or not sent, or unknown. Nothing in this
-//! crate sends a request twice.
+//! crate sends a request twice. [`tradier::Tradier`] is one account, [`connector::Connector`] opens accounts,
+//! [`budget::RateBudget`] keeps a fifth of every rate window for exits. The real host is reached by `https`, behind
+//! the feature of that name.
 
 #![forbid(unsafe_code)]
 
+pub mod budget;
+pub mod connector;
+#[cfg(feature = "https")]
+pub mod https;
+mod json;
+mod reply;
+mod rows;
+pub mod tradier;
 pub mod transport;
+
+pub use rows::StreamSession;
