@@ -1,1 +1,9 @@
 //! The local runner and CLI: the binary `claxton`.
+//!
+//! Its parts stand on their own, so that tests use them too: a private PostgreSQL, queue and secret endpoints, the
+//! market's clock with its agenda, and a runtime API for functions as processes.
+
+#![forbid(unsafe_code)]
+
+pub mod postgres;
+pub mod scratch;
