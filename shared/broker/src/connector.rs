@@ -135,3 +135,6 @@ impl<S: Secrets, T: Transport + Clone, C: Clock + Clone> Brokers for Connector<S
         Ok(opened.with_refused_flag(refused))
     }
 }
+
+#[cfg(test)]
+mod tests;

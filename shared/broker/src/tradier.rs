@@ -320,3 +320,6 @@ impl<T: Transport, C: Clock> BrokerPort for Tradier<T, C> {
         })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
