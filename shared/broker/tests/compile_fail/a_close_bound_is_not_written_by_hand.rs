@@ -1,0 +1,7 @@
+use domain::intent::CloseBound;
+
+fn forge() -> CloseBound {
+    CloseBound { quantity: 10 }
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use domain::intent::{Approved, OpeningIntent};
+
+fn forge(intent: OpeningIntent) -> Approved<OpeningIntent> {
+    Approved(intent)
+}
+
+fn main() {}
