@@ -1,0 +1,561 @@
+//! The gates of an opening, in the order of [`OPENING_GATES`], the same in both passes (spec 3).
+//!
+//! Every gate is asked, also after one blocked: what is kept with the intent is the whole picture. A missing input
+//! blocks with its own reason.
+
+use std::time::Duration;
+
+use domain::account::{CredentialStatus, Environment, Switches};
+use domain::calendar::Session;
+use domain::fees::FeeSchedule;
+use domain::gate::{GateCheck, first_block};
+use domain::intent::{IntentState, OPENING_GATES, OpeningIntent};
+use domain::kill::strictest;
+use domain::market::OptionQuote;
+use domain::money::{Price, Side, TickGrid, Usd};
+use domain::ports::OpeningContext;
+use domain::setup::Direction;
+use domain::time::UtcNanos;
+use jiff::civil::{Date, time};
+
+use crate::daytrade::{self, Question, Rule};
+use crate::selection::quote_age_max;
+use crate::sizing::{REWARD_TO_RISK_MIN, reward_to_risk};
+
+/// A signal older than this no longer opens, unless one step of its source is longer.
+pub const SIGNAL_AGE_MAX: Duration = Duration::from_secs(30);
+/// How old the proof of a live credential may be.
+pub const PROOF_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How old the balances may be. They are stored at least every 5 minutes; twice that is a synchronisation that failed.
+pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(600);
+/// No entry later than this before the close.
+const LAST_ENTRY_BEFORE_CLOSE_MINUTES: u32 = 20;
+
+/// What both passes read.
+#[derive(Debug, Clone, Copy)]
+pub struct GateInputs<'a> {
+    /// The deployment's switches.
+    pub switches: &'a Switches,
+    /// The account's rows, read in one transaction.
+    pub context: &'a OpeningContext,
+    /// The session of `now`; `None` when the exchange is closed.
+    pub session: Option<&'a Session>,
+    /// Market time.
+    pub now: UtcNanos,
+    /// What is asked for.
+    pub intent: &'a OpeningIntent,
+    /// The series' quote now.
+    pub quote: Option<&'a OptionQuote>,
+    /// Exchange time of the transition behind the intent.
+    pub signal_at: UtcNanos,
+    /// One step of the market data's source.
+    pub resolution_ns: i64,
+    /// Whether the market data has a gap that is not filled.
+    pub is_feed_gap: bool,
+    /// Whether the context's day figures hold this intent already: from its first mark on.
+    pub is_counted: bool,
+    /// When the account's broker switched to intraday margin.
+    pub broker_switched: Date,
+}
+
+impl GateInputs<'_> {
+    /// What the intent costs at worst, with the charges to open it.
+    fn debit(&self) -> Usd {
+        self.per_contract_debit().times(i64::from(self.intent.quantity))
+    }
+
+    fn per_contract_debit(&self) -> Usd {
+        let root = &self.intent.head.series.root;
+        let worst = self.intent.worst;
+        worst.notional(1) + FeeSchedule::as_of(self.now.new_york_date()).charge(root, worst, 1)
+    }
+
+    /// `amount` where the context holds this intent already, nothing before.
+    fn if_counted<T: Default>(&self, amount: T) -> T {
+        if self.is_counted { amount } else { T::default() }
+    }
+}
+
+/// Asks every gate, in order.
+pub fn opening(inputs: &GateInputs<'_>) -> Vec<GateCheck> {
+    let ask: [fn(&GateInputs<'_>, &str) -> GateCheck; 14] = [
+        execution_enabled,
+        four_lights,
+        consent,
+        kill_switch,
+        session_hours,
+        signal_age,
+        quote,
+        price_bound,
+        reward,
+        day_trading,
+        daily_loss,
+        trade_count,
+        exposure,
+        buying_power,
+    ];
+    OPENING_GATES.iter().zip(ask).map(|(gate, ask)| ask(inputs, gate)).collect()
+}
+
+/// What the gates make of an intent: ready when none blocks, `would_submit` when the deployment's switch alone
+/// does, else blocked with the first reason.
+pub fn verdict(gates: &[GateCheck]) -> (IntentState, String) {
+    let Some(first) = first_block(gates) else { return (IntentState::Ready, String::new()) };
+    let is_switch_alone = gates.iter().filter(|it| it.blocks()).all(|it| it.gate == "execution_enabled");
+    let state = if is_switch_alone { IntentState::WouldSubmit } else { IntentState::Blocked };
+    (state, first.reason.clone())
+}
+
+/// The hours in which a long premium entry may be sent: 09:35 to 15:00, never later than 20 minutes before the close.
+pub fn entry_hours(session: &Session) -> (UtcNanos, UtcNanos) {
+    let last = session.before_close(LAST_ENTRY_BEFORE_CLOSE_MINUTES);
+    (session.wall(time(9, 35, 0, 0)), session.wall(time(15, 0, 0, 0)).min(last))
+}
+
+fn execution_enabled(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let on = inputs.switches.execution_enabled;
+    GateCheck::holds(gate, on, on, "TRADIER_EXECUTION_ENABLED=true", "execution_disabled")
+}
+
+/// The user's light counts everywhere, with a working credential; the other three count where it is real money.
+fn four_lights(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let (switches, context) = (inputs.switches, inputs.context);
+    let environment = inputs.intent.head.account.environment;
+    let observed = environment.as_str();
+    let dark = |required: &str, reason: &str| GateCheck::holds(gate, false, observed, required, reason);
+    if !context.settings.spx_auto_execute {
+        return dark("the user's spx_auto_execute", "execution_off");
+    }
+    let credential = match (&context.credential, environment) {
+        (None, Environment::Paper) => return GateCheck::holds(gate, true, observed, "paper needs no broker", ""),
+        (None, Environment::Sandbox | Environment::Live) => {
+            return GateCheck::missing(gate, "a stored credential", "no_credential");
+        }
+        (Some(credential), _) => credential,
+    };
+    if credential.status != CredentialStatus::Active {
+        return dark("an active credential", "credential_not_active");
+    }
+    match environment {
+        Environment::Paper | Environment::Sandbox => {
+            GateCheck::holds(gate, true, observed, "the user's spx_auto_execute", "")
+        }
+        Environment::Live if switches.sandbox => dark("TRADIER_SANDBOX=false", "sandbox_deployment"),
+        Environment::Live if !switches.production_enabled => {
+            dark("TRADIER_EXECUTION_PRODUCTION_ENABLED=true", "production_disabled")
+        }
+        Environment::Live => proof(inputs, gate, credential.proof_at),
+    }
+}
+
+/// The fourth light: balances were read with the credential in the last 24 hours.
+fn proof(inputs: &GateInputs<'_>, gate: &str, proof_at: Option<UtcNanos>) -> GateCheck {
+    let required = "a balance test under 24 hours old";
+    let Some(at) = proof_at else { return GateCheck::missing(gate, required, "proof_missing") };
+    let age = inputs.now.since(at);
+    let holds = age < PROOF_AGE_MAX;
+    GateCheck::holds(gate, holds, format!("tested {} s ago", age.as_secs()), required, "proof_stale")
+}
+
+fn consent(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let required = "the member's stored consent";
+    match inputs.context.settings.consent_at.filter(|at| *at <= inputs.now) {
+        Some(at) => GateCheck::holds(gate, true, at, required, ""),
+        None => GateCheck::missing(gate, required, "no_consent"),
+    }
+}
+
+fn kill_switch(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let state = strictest(&inputs.context.kill);
+    GateCheck::holds(gate, state.allows_entries(), state.as_str(), "normal", "kill_switch")
+}
+
+fn session_hours(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let Some(session) = inputs.session else {
+        return GateCheck::missing(gate, "an open exchange", "no_session");
+    };
+    let (from, to) = entry_hours(session);
+    let now = inputs.now;
+    let required = format!("{} to {}", from.new_york().time(), to.new_york().time());
+    let holds = from <= now && now < to;
+    GateCheck::holds(gate, holds, now.new_york().time(), required, "outside_entry_hours")
+}
+
+fn signal_age(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let step = Duration::from_nanos(u64::try_from(inputs.resolution_ns).unwrap_or(0));
+    let limit = SIGNAL_AGE_MAX.max(step);
+    let required = format!("at most {} s, without a gap in the feed", limit.as_secs_f64());
+    if inputs.is_feed_gap {
+        return GateCheck::holds(gate, false, "a gap in the feed", required, "feed_gap");
+    }
+    let age = inputs.now.since(inputs.signal_at).as_secs_f64();
+    GateCheck::measured(gate, format!("{age} s"), required, limit.as_secs_f64() - age, "signal_stale")
+}
+
+fn quote(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let limit = quote_age_max(inputs.resolution_ns).as_secs_f64();
+    let required = format!("bid and ask at most {limit} s old");
+    let Some(quote) = inputs.quote else { return GateCheck::missing(gate, required, "quote_missing") };
+    let Some((bid, ask)) = quote.two_sided() else {
+        return GateCheck::missing(gate, required, "quote_one_sided");
+    };
+    let age = inputs.now.since(quote.ts).as_secs_f64();
+    GateCheck::measured(gate, format!("{bid} x {ask}, {age} s old"), required, limit - age, "quote_stale")
+}
+
+/// The bound is on the grid, and the walk can still start: where reward to risk alone set the bound it may lie under the
+/// ask, so it is mid, rounded to the passive side, that must not be beyond it.
+fn price_bound(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let worst = inputs.intent.worst;
+    let grid = TickGrid::single_leg(&inputs.intent.head.series.root, inputs.now.new_york_date());
+    let required = format!("a start at or under {worst}");
+    if !grid.holds(worst) || worst == Price::ZERO {
+        return GateCheck::holds(gate, false, worst, "a bound on the tick grid", "bound_off_grid");
+    }
+    let start =
+        inputs.quote.and_then(OptionQuote::mid).and_then(|it| Price::from_model(it, Side::Buy, grid).ok());
+    let Some(start) = start else { return GateCheck::missing(gate, required, "quote_missing") };
+    let margin = grid.ticks_between(start, worst) as f64;
+    GateCheck::measured(gate, format!("mid at {start}"), required, margin, "price_beyond_worst")
+}
+
+fn reward(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let required = format!("{REWARD_TO_RISK_MIN} at {}", inputs.intent.worst);
+    match reward_to_risk(inputs.intent) {
+        None => GateCheck::missing(gate, required, "reward_not_modelled"),
+        Some(ratio) => GateCheck::measured(
+            gate,
+            format!("{ratio:.4}"),
+            required,
+            ratio - REWARD_TO_RISK_MIN,
+            "reward_to_risk",
+        ),
+    }
+}
+
+fn day_trading(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let (context, today) = (inputs.context, inputs.now.new_york_date());
+    let Some(snapshot) = &context.snapshot else {
+        return GateCheck::missing(gate, "known balances", "balances_missing");
+    };
+    let question = Question {
+        rule: Rule::as_of(today, inputs.broker_switched),
+        balances: &snapshot.balances,
+        day_trades: context.day.day_trades,
+        debit: inputs.debit(),
+        per_contract_debit: inputs.per_contract_debit(),
+        is_zero_dte: inputs.intent.head.series.expiry == today,
+        zero_dte_floor: context.settings.limits.zero_dte_floor,
+    };
+    daytrade::check(gate, &question)
+}
+
+/// Open and working premium, today's loss and this debit together stay at or under the limit. A day in profit does
+/// not raise it.
+fn daily_loss(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let (day, limit) = (&inputs.context.day, inputs.context.settings.limits.daily_loss_limit);
+    let debit = inputs.debit();
+    let others = day.open_premium - inputs.if_counted(debit);
+    let loss = (-day.realized).max(Usd::ZERO);
+    let at_risk = others + loss + debit;
+    GateCheck::measured(
+        gate,
+        format!("{others} open, {loss} lost, {debit} asked"),
+        format!("at most {limit}"),
+        (limit - at_risk).to_f64(),
+        "daily_loss_limit",
+    )
+}
+
+fn trade_count(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let (day, limits) = (&inputs.context.day, &inputs.context.settings.limits);
+    let entries = day.entries.saturating_sub(inputs.if_counted(1));
+    if day.losses_in_a_row >= limits.pause_after_losses {
+        let required = format!("under {} losses in a row", limits.pause_after_losses);
+        return GateCheck::holds(gate, false, day.losses_in_a_row, required, "paused_after_losses");
+    }
+    let left = f64::from(limits.max_trades_per_day) - f64::from(entries) - 1.0;
+    let required = format!("under {} entries", limits.max_trades_per_day);
+    GateCheck::measured(gate, entries, required, left, "max_trades")
+}
+
+/// One owner per series, a size within the user's own, and one net cap on a direction over all families.
+fn exposure(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let (intent, day) = (inputs.intent, &inputs.context.day);
+    let limits = &inputs.context.settings.limits;
+    let quantity = intent.quantity;
+    if quantity == 0 || quantity > limits.max_contracts {
+        let reason = if quantity == 0 { "no_contracts" } else { "max_contracts" };
+        let required = format!("1 to {} contracts", limits.max_contracts);
+        return GateCheck::holds(gate, false, quantity, required, reason);
+    }
+    let owner = inputs.context.owned_series.iter().find(|(series, setup)| {
+        *series == intent.head.series
+            && setup.map(domain::intent::Origin::Setup) != Some(intent.head.origin)
+    });
+    if owner.is_some() {
+        let required = "a series without another owner";
+        return GateCheck::holds(gate, false, intent.head.series, required, "series_owned");
+    }
+    let (same, opposite) = match intent.direction {
+        Direction::Long => (day.long_contracts, day.short_contracts),
+        Direction::Short => (day.short_contracts, day.long_contracts),
+    };
+    let counted = i64::from(inputs.if_counted(quantity));
+    let net = i64::from(same) - counted + i64::from(quantity) - i64::from(opposite);
+    let left = i64::from(limits.max_direction_contracts) - net;
+    let required = format!("at most {} contracts net", limits.max_direction_contracts);
+    let observed = format!("{net} net {}", intent.direction.as_str());
+    GateCheck::measured(gate, observed, required, left as f64, "direction_cap")
+}
+
+fn buying_power(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+    let debit = inputs.debit();
+    let required = format!("{debit}, from balances at most {} s old", SNAPSHOT_AGE_MAX.as_secs());
+    let Some(snapshot) = &inputs.context.snapshot else {
+        return GateCheck::missing(gate, required, "balances_missing");
+    };
+    let age = inputs.now.since(snapshot.at);
+    if age > SNAPSHOT_AGE_MAX {
+        let observed = format!("{} s old", age.as_secs());
+        return GateCheck::holds(gate, false, observed, required, "balances_stale");
+    }
+    let Some(usable) = snapshot.balances.usable() else {
+        return GateCheck::missing(gate, required, "balances_missing");
+    };
+    let free = usable - (inputs.context.day.working_debits - inputs.if_counted(debit));
+    GateCheck::measured(gate, free, required, (free - debit).to_f64(), "buying_power")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daytrade::TRADIER_SWITCHED;
+    use crate::testing::{DAY, balances, context, opening as intent_for, selected, setup};
+    use domain::ids::UserId;
+    use domain::intent::approve_opening;
+    use domain::kill::{KillRow, KillScope, KillState};
+    use domain::market::Points;
+    use domain::ports::Snapshot;
+    use domain::time::at_new_york;
+
+    /// A world in which every gate passes, to be spoilt one input at a time.
+    struct World {
+        switches: Switches,
+        context: OpeningContext,
+        session: Option<Session>,
+        now: UtcNanos,
+        intent: OpeningIntent,
+        quote: Option<OptionQuote>,
+        signal_at: UtcNanos,
+        is_feed_gap: bool,
+        is_counted: bool,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let chosen = selected();
+            let worst = TickGrid::FIVE_TEN.up(chosen.ask);
+            let now = chosen.row.quote.ts;
+            Self {
+                switches: Switches { execution_enabled: true, ..Switches::default() },
+                context: context(now),
+                session: Session::of(DAY).unwrap(),
+                now,
+                intent: intent_for(&chosen, worst, 2),
+                quote: Some(chosen.row.quote),
+                signal_at: now,
+                is_feed_gap: false,
+                is_counted: false,
+            }
+        }
+
+        fn ask(&self) -> Vec<GateCheck> {
+            opening(&GateInputs {
+                switches: &self.switches,
+                context: &self.context,
+                session: self.session.as_ref(),
+                now: self.now,
+                intent: &self.intent,
+                quote: self.quote.as_ref(),
+                signal_at: self.signal_at,
+                resolution_ns: 1,
+                is_feed_gap: self.is_feed_gap,
+                is_counted: self.is_counted,
+                broker_switched: TRADIER_SWITCHED,
+            })
+        }
+
+        fn live(mut self) -> Self {
+            self.intent.head.account.environment = Environment::Live;
+            self.switches.sandbox = false;
+            self.switches.production_enabled = true;
+            self
+        }
+    }
+
+    #[test]
+    fn every_gate_is_asked_in_order_and_a_good_entry_is_approved() {
+        let world = World::new();
+        let gates = world.ask();
+        let names: Vec<&str> = gates.iter().map(|it| it.gate.as_str()).collect();
+        assert_eq!(names, OPENING_GATES);
+        assert_eq!(verdict(&gates), (IntentState::Ready, String::new()), "{gates:#?}");
+        assert!(approve_opening(world.intent.clone(), &gates).is_ok());
+        assert_eq!(verdict(&World::new().live().ask()).0, IntentState::Ready);
+    }
+
+    type Spoil = fn(&mut World);
+
+    #[test]
+    fn each_gate_blocks_alone_with_its_reason() {
+        let table: [(&str, &str, Spoil); 30] = [
+            ("execution_enabled", "execution_disabled", |w| w.switches.execution_enabled = false),
+            ("four_lights", "execution_off", |w| w.context.settings.spx_auto_execute = false),
+            ("four_lights", "no_credential", |w| w.context.credential = None),
+            ("four_lights", "credential_not_active", |w| {
+                w.context.credential.as_mut().unwrap().status = CredentialStatus::Refused;
+            }),
+            ("consent", "no_consent", |w| w.context.settings.consent_at = None),
+            ("consent", "no_consent", |w| {
+                w.context.settings.consent_at = Some(w.now.plus(Duration::from_secs(1)));
+            }),
+            ("kill_switch", "kill_switch", |w| {
+                w.context.kill.push(KillRow {
+                    scope: KillScope::Global,
+                    state: KillState::NoEntries,
+                    version: 1,
+                    flipped_at: w.now,
+                    reason: "test".to_owned(),
+                });
+            }),
+            ("session_hours", "no_session", |w| w.session = None),
+            ("signal_age", "feed_gap", |w| w.is_feed_gap = true),
+            ("signal_age", "signal_stale", |w| w.signal_at = w.now.minus(Duration::from_millis(30_001))),
+            ("quote", "quote_one_sided", |w| w.quote.as_mut().unwrap().bid = None),
+            ("quote", "quote_missing", |w| w.quote = None),
+            ("quote", "quote_stale", |w| {
+                w.quote.as_mut().unwrap().ts = w.now.minus(Duration::from_secs(61));
+            }),
+            ("price_bound", "price_beyond_worst", |w| {
+                let quote = w.quote.as_mut().unwrap();
+                quote.bid = quote.bid.map(|it| TickGrid::FIVE_TEN.step_by(it, 5));
+                quote.ask = quote.ask.map(|it| TickGrid::FIVE_TEN.step_by(it, 5));
+            }),
+            ("price_bound", "bound_off_grid", |w| {
+                w.intent.worst = Price::from_cents(w.intent.worst.cents() + 1);
+            }),
+            ("reward_to_risk", "reward_to_risk", |w| w.intent.levels.t1 = Points::whole(5_601)),
+            ("reward_to_risk", "reward_not_modelled", |w| w.intent.market.spot = Points::whole(9_000)),
+            ("day_trading", "balances_missing", |w| w.context.snapshot = None),
+            ("day_trading", "zero_dte_floor", |w| {
+                w.context.snapshot.as_mut().unwrap().balances.total_equity = Usd::from_dollars(2_499);
+            }),
+            ("daily_loss", "daily_loss_limit", |w| w.context.day.realized = Usd::from_dollars(-1_500)),
+            ("daily_loss", "daily_loss_limit", |w| w.context.day.open_premium = Usd::from_dollars(1_500)),
+            ("trade_count", "max_trades", |w| w.context.day.entries = 6),
+            ("trade_count", "paused_after_losses", |w| w.context.day.losses_in_a_row = 3),
+            ("exposure", "no_contracts", |w| w.intent.quantity = 0),
+            ("exposure", "max_contracts", |w| w.context.settings.limits.max_contracts = 1),
+            ("exposure", "direction_cap", |w| w.context.day.long_contracts = 9),
+            ("exposure", "series_owned", |w| {
+                w.context.owned_series.push((w.intent.head.series, Some(setup(9))));
+            }),
+            ("buying_power", "balances_stale", |w| {
+                w.context.snapshot.as_mut().unwrap().at = w.now.minus(Duration::from_secs(601));
+            }),
+            ("buying_power", "buying_power", |w| {
+                w.context.day.working_debits = Usd::from_dollars(49_500);
+            }),
+            ("buying_power", "balances_missing", |w| w.context.snapshot = None),
+        ];
+        for (gate, reason, spoil) in table {
+            let mut world = World::new();
+            spoil(&mut world);
+            let gates = world.ask();
+            let check = gates.iter().find(|it| it.gate == gate).unwrap();
+            assert_eq!((check.reason.as_str(), check.blocks()), (reason, true), "{gate}: {gates:#?}");
+            assert!(approve_opening(world.intent.clone(), &gates).is_err());
+            let (state, _) = verdict(&gates);
+            let expected =
+                if gate == "execution_enabled" { IntentState::WouldSubmit } else { IntentState::Blocked };
+            assert_eq!(state, expected, "{gate} {reason}");
+        }
+    }
+
+    #[test]
+    fn real_money_needs_all_four_lights() {
+        let table: [(&str, Spoil); 5] = [
+            ("sandbox_deployment", |w| w.switches.sandbox = true),
+            ("production_disabled", |w| w.switches.production_enabled = false),
+            ("execution_off", |w| w.context.settings.spx_auto_execute = false),
+            ("proof_missing", |w| w.context.credential.as_mut().unwrap().proof_at = None),
+            ("proof_stale", |w| {
+                w.context.credential.as_mut().unwrap().proof_at = Some(w.now.minus(PROOF_AGE_MAX));
+            }),
+        ];
+        for (reason, spoil) in table {
+            let mut world = World::new().live();
+            spoil(&mut world);
+            assert_eq!(verdict(&world.ask()), (IntentState::Blocked, reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn entries_keep_to_their_hours_also_on_short_days() {
+        for (day, short) in [(DAY, false), (jiff::civil::date(2026, 11, 27), true)] {
+            let session = Session::of(day).unwrap().unwrap();
+            assert_eq!(session.short, short);
+            let end = if short { time(12, 40, 0, 0) } else { time(15, 0, 0, 0) };
+            let open = time(9, 35, 0, 0);
+            assert_eq!(entry_hours(&session), (at_new_york(day, open), at_new_york(day, end)));
+        }
+        for (at, passes) in [
+            (time(9, 34, 59, 0), false),
+            (time(9, 35, 0, 0), true),
+            (time(14, 59, 59, 0), true),
+            (time(15, 0, 0, 0), false),
+        ] {
+            let world = World { now: at_new_york(DAY, at), ..World::new() };
+            let gates = world.ask();
+            let check = gates.iter().find(|it| it.gate == "session_hours").unwrap();
+            assert_eq!(!check.blocks(), passes, "{at}");
+        }
+    }
+
+    #[test]
+    fn an_intent_that_is_counted_already_does_not_count_against_itself() {
+        let mut world = World::new();
+        let debit = world.intent.worst.notional(2) + Usd::from_cents(210);
+        let limits = &mut world.context.settings.limits;
+        limits.daily_loss_limit = debit;
+        limits.max_trades_per_day = 1;
+        limits.max_direction_contracts = 2;
+        world.context.day.open_premium = debit;
+        world.context.day.working_debits = debit;
+        world.context.day.entries = 1;
+        world.context.day.long_contracts = 2;
+        world.context.snapshot = Some(Snapshot { at: world.now, balances: balances(2_500) });
+        assert_eq!(verdict(&world.ask()).0, IntentState::Blocked);
+        world.is_counted = true;
+        assert_eq!(verdict(&world.ask()).0, IntentState::Ready, "{:#?}", world.ask());
+    }
+
+    #[test]
+    fn the_switch_with_another_block_is_blocked_by_the_first_reason() {
+        let mut world = World::new();
+        world.switches.execution_enabled = false;
+        world.context.settings.consent_at = None;
+        assert_eq!(verdict(&world.ask()), (IntentState::Blocked, "execution_disabled".to_owned()));
+        // A kill row of another user never reaches the context; a normal row of ours lets through.
+        let mut world = World::new();
+        world.context.kill.push(KillRow {
+            scope: KillScope::User(UserId("00000000-0000-0000-0000-000000000001".parse().unwrap())),
+            state: KillState::Normal,
+            version: 3,
+            flipped_at: world.now,
+            reason: String::new(),
+        });
+        assert_eq!(verdict(&world.ask()).0, IntentState::Ready);
+    }
+}
