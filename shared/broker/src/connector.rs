@@ -11,7 +11,7 @@ use domain::ports::{Brokers, Clock, ConnectError, SecretError, Secrets};
 use domain::secret::Token;
 use domain::time::UtcNanos;
 
-use crate::budget::RateBudget;
+use crate::budget::{Purpose, RateBudget};
 use crate::tradier::Tradier;
 use crate::transport::Transport;
 
@@ -37,6 +37,7 @@ pub struct Connector<S, T, C> {
     clock: C,
     sandbox: T,
     live: Option<T>,
+    reads: Purpose,
     kept: RefCell<BTreeMap<AccountId, Kept>>,
     budgets: RefCell<Vec<(Token, Rc<RateBudget>)>>,
 }
@@ -50,9 +51,15 @@ impl<S: Secrets, T: Transport + Clone, C: Clock + Clone> Connector<S, T, C> {
             clock,
             sandbox,
             live,
+            reads: Purpose::Exit,
             kept: RefCell::new(BTreeMap::new()),
             budgets: RefCell::new(Vec::new()),
         }
+    }
+
+    /// Says what its accounts are read for; see [`Tradier::reading_for`].
+    pub fn reading_for(self, reads: Purpose) -> Self {
+        Self { reads, ..self }
     }
 
     /// The way to the account's environment.
@@ -132,7 +139,7 @@ impl<S: Secrets, T: Transport + Clone, C: Clock + Clone> Brokers for Connector<S
         let (credential, refused) = self.credential(account).await?;
         let budget = self.budget(&credential.token, account.environment);
         let opened = Tradier::new(transport, self.clock.clone(), credential.token, credential.number, budget);
-        Ok(opened.with_refused_flag(refused))
+        Ok(opened.reading_for(self.reads).with_refused_flag(refused))
     }
 }
 

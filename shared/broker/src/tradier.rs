@@ -42,6 +42,8 @@ pub struct Tradier<T, C> {
     token: Token,
     number: AccountNumber,
     budget: Rc<RateBudget>,
+    /// What reads are for; they say nothing of it themselves.
+    reads: Purpose,
     /// Raised when the broker refuses the token, for whoever keeps the credential.
     refused: Rc<Cell<bool>>,
 }
@@ -49,7 +51,13 @@ pub struct Tradier<T, C> {
 impl<T: Transport, C: Clock> Tradier<T, C> {
     /// The account `number` behind `token`. `budget` is shared by all accounts with the same token.
     pub fn new(transport: T, clock: C, token: Token, number: AccountNumber, budget: Rc<RateBudget>) -> Self {
-        Self { transport, clock, token, number, budget, refused: Rc::new(Cell::new(false)) }
+        Self { transport, clock, token, number, budget, reads: Purpose::Exit, refused: Rc::default() }
+    }
+
+    /// Says what the account is read for. Without a word the reads may take the whole budget: an account is read to
+    /// get out as well as in. A worker of entries alone leaves the fifth kept for exits.
+    pub fn reading_for(self, reads: Purpose) -> Self {
+        Self { reads, ..self }
     }
 
     /// Raises `flag` when the broker refuses the token.
@@ -141,11 +149,16 @@ impl<T: Transport, C: Clock> Tradier<T, C> {
                 parse(body).map_err(|error| BrokerError::Broken { reason: error.to_string() })
             }
             Verdict::TooMany => Err(self.wait(group, reply)),
-            other => Err(reply::read_error(other)),
+            other @ (Verdict::Token(_)
+            | Verdict::NotOurs(_)
+            | Verdict::Final(_)
+            | Verdict::No(_)
+            | Verdict::InDoubt(_)
+            | Verdict::Nothing(_)) => Err(reply::read_error(other)),
         }
     }
 
-    /// A GET. Reads may take the whole budget: the account is read to get out as well as in.
+    /// A GET.
     async fn read<R>(
         &self,
         group: Group,
@@ -155,7 +168,7 @@ impl<T: Transport, C: Clock> Tradier<T, C> {
     ) -> Result<R, BrokerError> {
         let mut request = self.request(Method::Get, path);
         request.query = query.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let reply = self.send(group, Purpose::Exit, &request).await?;
+        let reply = self.send(group, self.reads, &request).await?;
         self.body(group, &reply, parse)
     }
 
@@ -172,7 +185,12 @@ impl<T: Transport, C: Clock> Tradier<T, C> {
             Verdict::Body(body) if reply::order_id(body) == Some(id) => Ok(Changed::Taken),
             Verdict::Final(reason) => Ok(Changed::Ended(reason)),
             Verdict::TooMany => Err(self.wait(Group::Trading, &reply)),
-            other => Err(reply::write_error(other)),
+            other @ (Verdict::Body(_)
+            | Verdict::Token(_)
+            | Verdict::NotOurs(_)
+            | Verdict::No(_)
+            | Verdict::InDoubt(_)
+            | Verdict::Nothing(_)) => Err(reply::write_error(other)),
         }
     }
 
@@ -298,7 +316,12 @@ impl<T: Transport, C: Clock> BrokerPort for Tradier<T, C> {
                 self.budget.exhaust(Group::Trading, &reply, self.clock.now());
                 Err(reply::write_error(Verdict::TooMany))
             }
-            other => Err(reply::write_error(other)),
+            other @ (Verdict::Token(_)
+            | Verdict::NotOurs(_)
+            | Verdict::Final(_)
+            | Verdict::No(_)
+            | Verdict::InDoubt(_)
+            | Verdict::Nothing(_)) => Err(reply::write_error(other)),
         }
     }
 

@@ -159,7 +159,10 @@ fn accounts_with_one_token_share_one_rate_budget() {
         world(vec![credential(a, "same"), credential(b, "same"), credential(c, "other")], false);
     let open = |account| now(connector.account(account)).unwrap();
     for _ in 0..48 {
-        let _ = now(open(&a).modify(BrokerOrderId(1), Price::from_cents(5), false));
+        assert!(
+            now(open(&a).modify(BrokerOrderId(1), Price::from_cents(5), false)).is_err(),
+            "the tape is empty"
+        );
     }
     let entry = |account| now(open(account).modify(BrokerOrderId(1), Price::from_cents(5), false));
     assert!(matches!(entry(&b), Err(BrokerError::RateLimited { .. })));

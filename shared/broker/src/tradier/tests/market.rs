@@ -1,0 +1,76 @@
+//! Quotes, chains and the account's stream.
+
+use super::*;
+
+const QUOTE: &str = r#"{"symbol":"SPXW261120C05610000","description":"SPXW \"Nov\" 20","exch":"C","type":"option","last":null,"volume":12,"bid":2.3,"ask":2.4,"underlying":"SPX","strike":5610.0,"bidsize":41,"bid_date":1795186801000,"asksize":37,"ask_date":1795186802000,"open_interest":1204,"root_symbol":"SPXW","greeks":{"delta":0.41}}"#;
+
+#[test]
+fn quotes_come_back_in_the_order_asked_with_gaps_for_what_is_not_known() {
+    let unknown: OccSymbol = "SPXW261120C09990000".parse().unwrap();
+    let known: OccSymbol = SERIES.parse().unwrap();
+    let read =
+        |quotes: &str| now(answering(200, &format!(r#"{{"quotes":{quotes}}}"#)).quotes(&[unknown, known]));
+    let both =
+        read(&format!(r#"{{"quote":{QUOTE},"unmatched_symbols":{{"symbol":"SPXW261120C09990000"}}}}"#))
+            .unwrap();
+    let quote = both[1].unwrap();
+    assert_eq!(both[0], None);
+    assert_eq!(quote.two_sided(), Some((Price::from_cents(230), Price::from_cents(240))));
+    assert_eq!((quote.bid_size, quote.ask_size, quote.ts), (41, 37, UtcNanos::from_secs(1_795_186_802)));
+    assert_eq!(read(r#"{"unmatched_symbols":{"symbol":["A","B"]}}"#), Ok(vec![None, None]));
+    assert_eq!(kind(read("{}")), "broken");
+    let no_bid = QUOTE
+        .replace(r#""bid":2.3"#, r#""bid":0.0"#)
+        .replace("1795186801000", "0")
+        .replace("1795186802000", "0");
+    let quote = read(&format!(r#"{{"quote":[{no_bid}]}}"#)).unwrap()[1].unwrap();
+    assert_eq!((quote.bid, quote.bid_size, quote.ts), (None, 0, UtcNanos(0)));
+    assert_eq!(kind(read(&format!(r#"{{"quote":{}}}"#, QUOTE.replace("2.4", "\"n/a\"")))), "broken");
+}
+
+#[test]
+fn many_quotes_are_asked_for_in_bounded_requests() {
+    let many: Vec<OccSymbol> =
+        (1..=450).map(|n| format!("SPXW261120C{:08}", n * 5_000).parse().unwrap()).collect();
+    let empty = || Ok(reply(200, r#"{"quotes":{"unmatched_symbols":{"symbol":"A"}}}"#));
+    let (broker, tape) = account(vec![empty(), empty(), empty()]);
+    assert_eq!(now(broker.quotes(&many)).unwrap().len(), 450);
+    assert_eq!(tape.sent.borrow().len(), 3);
+    assert_eq!(now(account(vec![]).0.quotes(&[])), Ok(vec![]), "nothing asked, nothing sent");
+}
+
+#[test]
+fn a_chain_is_filtered_by_root_and_may_be_absent() {
+    let am = QUOTE
+        .replace("SPXW261120C", "SPX261120C")
+        .replace(r#""root_symbol":"SPXW""#, r#""root_symbol":"SPX""#);
+    let read = |options: &str, root| {
+        let broker = answering(200, &format!(r#"{{"options":{options}}}"#));
+        now(broker.chain(Underlying::SPX, jiff::civil::date(2026, 11, 20), root))
+    };
+    let both = format!(r#"{{"option":[{QUOTE},{am}]}}"#);
+    let rows = read(&both, Some(Root::SPXW)).unwrap();
+    assert_eq!((rows.len(), rows[0].open_interest, rows[0].volume), (1, Some(1_204), Some(12)));
+    assert_eq!(rows[0].series, SERIES.parse().unwrap());
+    assert_eq!(read(&both, None).unwrap().len(), 2);
+    assert_eq!(read("null", None), Ok(vec![]));
+    assert_eq!(kind(read("7", None)), "broken");
+}
+
+#[test]
+fn a_stream_session_is_asked_for_with_an_empty_form_and_its_pass_does_not_print() {
+    let body = r#"{"stream":{"url":"wss://ws.example/v1/accounts/events","sessionid":"s-77"}}"#;
+    let (broker, tape) = account(vec![Ok(reply(200, body))]);
+    let session = now(broker.stream_session()).unwrap();
+    assert_eq!((&*session.url, &*session.session_id), ("wss://ws.example/v1/accounts/events", "s-77"));
+    assert!(!format!("{session:?}").contains("s-77"));
+    let sent = tape.sent.borrow();
+    assert_eq!(
+        (sent[0].method, &*sent[0].path, sent[0].form.len()),
+        (Method::Post, "/v1/accounts/events/session", 0)
+    );
+    assert_eq!(
+        kind(now(answering(200, r#"{"stream":{"url":"","sessionid":"s"}}"#).stream_session())),
+        "broken"
+    );
+}
