@@ -1,1 +1,4 @@
 //! Behaviour of the whole, one module per behaviour.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod tidy;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use domain::intent::IntentState;
+use domain::calendar::{NoCalendar, last_trade};
+use domain::intent::{IntentState, OrderIntent};
 use domain::money::TickGrid;
 use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, BrokerOrder};
 use domain::ports::{BrokerError, BrokerPort, Brokers, Clock, HandleError, Ledger, OwnedNotes};
 use domain::time::UtcNanos;
-use engine::walk::{self, Plan, Rung};
+use engine::walk::{self, Next, Plan, Rung, Terms};
 
 use crate::{Orders, Work};
 
@@ -15,6 +16,8 @@ use crate::{Orders, Work};
 const CANCEL_READ_AFTER: Duration = Duration::from_secs(1);
 /// How long after a cancel request that did nothing it is repeated.
 const CANCEL_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// No entry is worked later than this before its series' last trade.
+const ENTRY_HOURS_END_BEFORE: Duration = Duration::from_secs(20 * 60);
 /// How long after a refused close the next attempt is made.
 const REFUSED_CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -99,39 +102,33 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             Ok(quotes) => quotes.into_iter().next().flatten(),
             Err(error) => return self.read_only(work, seen, &error).await,
         };
-        let grid = TickGrid::single_leg(&head.series.root, now.new_york_date());
         let started = work.view.attempts.first().map_or(seen.marked_at, |it| it.marked_at);
-        match walk::next(Plan::for_intent(&work.view.intent), &seen, quote.as_ref(), grid, started, now) {
-            Rung::Stop(reason) => self.cancel(work, seen, reason).await,
-            Rung::Hold { due } => {
-                let progress = self.progress(work, seen, IntentState::Working, "", "polled", Some(due));
+        let terms = terms(&work.view.intent, started)?;
+        match walk::next(&terms, &seen, quote.as_ref(), now) {
+            Next::Stop(reason) => self.cancel(work, seen, reason.as_str()).await,
+            Next::Rung(rung) if rung.price == seen.price => {
+                let seen = Attempt { rung: rung.rung, repriced_at: repriced_at(&seen, &rung, now), ..seen };
+                let progress = self.progress(work, seen, IntentState::Working, "", "polled", Some(rung.due));
                 self.write(work, progress).await
             }
-            Rung::Move { price, due } => {
-                let moved = self.modify(work, seen, price, due).await;
-                let (attempt, what, due) = moved;
+            Next::Rung(rung) => {
+                let (attempt, what, due) = self.modify(work, seen, rung).await;
                 let progress = self.progress(work, attempt, IntentState::Working, "", &what, Some(due));
                 self.write(work, progress).await
             }
         }
     }
 
-    async fn modify(
-        &self,
-        work: &Work<'_, B::Account>,
-        seen: Attempt,
-        price: domain::money::Price,
-        due: UtcNanos,
-    ) -> (Attempt, String, UtcNanos) {
+    async fn modify(&self, work: &Work<'_, B::Account>, seen: Attempt, rung: Rung) -> (Attempt, String, UtcNanos) {
         let now = self.clock.now();
-        let Some(id) = seen.broker_order else { return (seen, "no order to move".to_owned(), due) };
-        match work.broker.modify(id, price, !work.view.intent.opens()).await {
+        let Some(id) = seen.broker_order else { return (seen, "no order to move".to_owned(), rung.due) };
+        match work.broker.modify(id, rung.price, !work.view.intent.opens()).await {
             Ok(()) => {
-                let what = format!("moved from {} to {price}", seen.price);
-                (Attempt { price, rung: seen.rung.saturating_add(1), repriced_at: now, ..seen }, what, due)
+                let what = format!("moved from {} to {}", seen.price, rung.price);
+                (Attempt { price: rung.price, rung: rung.rung, repriced_at: now, ..seen }, what, rung.due)
             }
             // It may stand at the old price or the new one, or have ended: read it back soon.
-            Err(error) => (seen, format!("not moved to {price}: {error}"), now.plus(CANCEL_READ_AFTER)),
+            Err(error) => (seen, format!("not moved to {}: {error}", rung.price), now.plus(CANCEL_READ_AFTER)),
         }
     }
 
@@ -142,4 +139,24 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let progress = self.progress(work, seen, IntentState::Working, "", &what, Some(due));
         self.write(work, progress).await
     }
+}
+
+/// A rung that leaves the price where it is still counts as taken, so that the next one goes a step further.
+fn repriced_at(seen: &Attempt, rung: &Rung, now: UtcNanos) -> UtcNanos {
+    if rung.rung == seen.rung { seen.repriced_at } else { now }
+}
+
+/// How an intent is walked since `started_at`.
+///
+/// Entries still open 20 minutes before the close are cancelled; closes go on until their series' last trade.
+pub(crate) fn terms(intent: &OrderIntent, started_at: UtcNanos) -> Result<Terms, HandleError> {
+    let head = intent.head();
+    let no_calendar = |error: NoCalendar| HandleError::Poison(error.to_string());
+    let last_trade = last_trade(&head.series).map_err(no_calendar)?;
+    let (bound, until) = match intent {
+        OrderIntent::Opening(opening) => (Some(opening.worst), last_trade.minus(ENTRY_HOURS_END_BEFORE)),
+        OrderIntent::Closing(_) => (None, last_trade),
+    };
+    let grid = TickGrid::single_leg(&head.series.root, started_at.new_york_date());
+    Ok(Terms { plan: Plan::for_action(head.action), grid, bound, started_at, until })
 }

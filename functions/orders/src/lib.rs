@@ -23,6 +23,8 @@ use domain::ports::{
 use domain::position::{Fill, FillSource};
 use domain::time::UtcNanos;
 
+/// Our only broker so far, as the kill switch names it.
+pub const BROKER: &str = "tradier";
 /// How long an account's lease is held: longer than a POST's time-out.
 pub const LEASE: Duration = Duration::from_secs(20);
 /// How long a message waits when it is early or the lease is taken.
@@ -189,8 +191,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let executed = !progress.fills.is_empty();
         match self.ledger.record_progress(&progress).await? {
             Written::Version(_) if executed => self.note_owned(&work.account).await,
-            // Stale: somebody else wrote; their follow-up goes on. Lease lost: the new holder goes on.
-            Written::Version(_) | Written::Stale | Written::LeaseLost => Ok(()),
+            // Stale: somebody else wrote, and their follow-up goes on.
+            Written::Version(_) | Written::Stale => Ok(()),
+            Written::LeaseLost => Err(lease_lost()),
         }
     }
 
@@ -232,6 +235,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let progress = self.bare(work, work.view.state, &reason, &format!("the broker did not answer: {error}"), Some(due));
         self.write(work, progress).await
     }
+}
+
+/// The new holder may be working another intent, so this message has to come again.
+fn lease_lost() -> HandleError {
+    HandleError::Again("the account's lease ran out in the middle of a step".to_owned())
 }
 
 /// The execution an attempt shows, as an observation for the ledger; `None` when nothing executed.

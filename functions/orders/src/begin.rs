@@ -1,0 +1,221 @@
+//! Starts an intent's next attempt: the second pass of the gate for what opens, ownership and quantity for what closes.
+
+use desk::{Desk, DeskError, Slot, Submitted};
+use domain::calendar::Session;
+use domain::ids::AttemptNo;
+use domain::intent::{ClosingIntent, IntentState, OpeningIntent, OrderIntent, Origin, approve_closing, approve_opening};
+use domain::kill::scopes_for;
+use domain::market::OptionQuote;
+use domain::money::Price;
+use domain::ports::{
+    BrokerError, BrokerPort, Brokers, Clock, HandleError, IntentView, Ledger, Message, OwnedNotes, Queue,
+};
+use domain::time::UtcNanos;
+use engine::daytrade;
+use engine::gates::{self, GateInputs, SIGNAL_AGE_MAX};
+use engine::walk::{self, Next, Rung};
+
+use crate::{BROKER, EARLY_WAIT, Orders, Work, follow};
+
+/// How often a close looks for its position at the broker before it is called missing: the list may lag a fill.
+const MISSING_LOOKS_MAX: usize = 8;
+
+impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
+    pub(crate) async fn begin(&self, work: &Work<'_, B::Account>) -> Result<(), HandleError> {
+        match &work.view.intent {
+            OrderIntent::Opening(_) if !work.view.attempts.is_empty() => {
+                let reason = work.view.reason.clone();
+                let progress = self.bare(work, IntentState::Done, &reason, "its order ended", None);
+                self.write(work, progress).await
+            }
+            OrderIntent::Opening(_) if work.view.stop_requested => {
+                let progress = self.bare(work, IntentState::Done, "superseded", "stopped before it was sent", None);
+                self.write(work, progress).await
+            }
+            OrderIntent::Opening(opening) => self.open(work, opening).await,
+            OrderIntent::Closing(closing) => self.close(work, closing).await,
+        }
+    }
+
+    /// Asks every gate again, on the market and the rows as they stand now, and sends what they approve.
+    async fn open(&self, work: &Work<'_, B::Account>, opening: &OpeningIntent) -> Result<(), HandleError> {
+        let quote = match work.broker.quotes(&[opening.head.series]).await {
+            Ok(quotes) => quotes.into_iter().next().flatten(),
+            Err(error) => return self.entry_unasked(work, &error).await,
+        };
+        let now = self.clock.now();
+        let session = Session::at(now).map_err(|it| HandleError::Poison(it.to_string()))?;
+        let scopes = scopes_for(work.account.user, opening.kind.as_str(), opening.head.series.underlying(), BROKER).to_vec();
+        let context = self.ledger.opening_context(&work.account, now.new_york_date(), &scopes).await?;
+        let gates = gates::opening(&GateInputs {
+            switches: &self.switches,
+            context: &context,
+            session: session.as_ref().filter(|it| it.holds(now)),
+            now,
+            intent: opening,
+            quote: quote.as_ref(),
+            signal_at: opening.head.decided_at,
+            resolution_ns: 1,
+            is_feed_gap: false,
+            is_counted: false,
+            broker_switched: daytrade::TRADIER_SWITCHED,
+        });
+        let approved = match approve_opening(opening.clone(), &gates) {
+            Ok(approved) => approved,
+            Err(_) => {
+                let (state, reason) = gates::verdict(&gates);
+                let mut progress = self.bare(work, state, &reason, "refused by the second pass", None);
+                progress.gates = gates;
+                return self.write(work, progress).await;
+            }
+        };
+        let Some((slot, _)) = self.slot(work, quote.as_ref()).await? else { return Ok(()) };
+        let desk = Desk { ledger: self.ledger, broker: work.broker, clock: self.clock };
+        match desk.submit_entry(approved, slot, scopes, &gates).await {
+            Ok(Submitted::Killed(row)) => {
+                let what = format!("{} is {}: {}", row.scope, row.state.as_str(), row.reason);
+                let progress = self.bare(work, IntentState::Blocked, "kill_switch", &what, None);
+                self.write(work, progress).await
+            }
+            outcome => self.submitted(outcome),
+        }
+    }
+
+    /// The market could not be asked. An entry waits a little and is then too old to be sent.
+    async fn entry_unasked(&self, work: &Work<'_, B::Account>, error: &BrokerError) -> Result<(), HandleError> {
+        if self.clock.now().since(work.view.intent.head().decided_at) < SIGNAL_AGE_MAX {
+            return self.ask_again(work, error).await;
+        }
+        let progress = self.bare(work, IntentState::Blocked, "stale_signal", &format!("no quote in time: {error}"), None);
+        self.write(work, progress).await
+    }
+
+    /// Closes what is left of the amount, as far as the broker confirms that it is held.
+    async fn close(&self, work: &Work<'_, B::Account>, closing: &ClosingIntent) -> Result<(), HandleError> {
+        if work.view.stop_requested {
+            let progress = self.bare(work, IntentState::Done, "superseded", "a later close took over", None);
+            return self.write(work, progress).await;
+        }
+        if self.earlier_still_work(work, closing).await? {
+            let due = self.clock.now().plus(EARLY_WAIT);
+            let progress = self.bare(work, work.view.state, "", "waiting for an earlier order of the setup to end", Some(due));
+            return self.write(work, progress).await;
+        }
+        let left = self.left_to_close(work, closing).await?;
+        if left == 0 {
+            let reason = if work.view.filled > 0 { "" } else { "nothing_held" };
+            let progress = self.bare(work, IntentState::Done, reason, "nothing is left to close", None);
+            return self.write(work, progress).await;
+        }
+        let long = match work.broker.positions().await {
+            Ok(positions) => {
+                let here = positions.iter().filter(|it| it.series == closing.head.series);
+                here.map(|it| u32::try_from(it.quantity).unwrap_or(0)).sum::<u32>()
+            }
+            Err(error) => return self.ask_again(work, &error).await,
+        };
+        if long == 0 {
+            return self.missing_at_broker(work, closing).await;
+        }
+        let asked = left.min(long);
+        let bound = approve_closing(closing, asked, long).map_err(|it| HandleError::Poison(it.to_string()))?;
+        let quote = match work.broker.quotes(&[closing.head.series]).await {
+            Ok(quotes) => quotes.into_iter().next().flatten(),
+            Err(error) => return self.ask_again(work, &error).await,
+        };
+        let Some((slot, _)) = self.slot(work, quote.as_ref()).await? else { return Ok(()) };
+        let desk = Desk { ledger: self.ledger, broker: work.broker, clock: self.clock };
+        self.submitted(desk.submit_close(closing, bound, slot).await)
+    }
+
+    /// Asks the earlier intents of the same setup to stop, and tells whether one still works: two orders of ours never
+    /// work on one series at once, and what an entry filled is known only when it has ended.
+    async fn earlier_still_work(&self, work: &Work<'_, B::Account>, closing: &ClosingIntent) -> Result<bool, HandleError> {
+        let Origin::Setup(setup) = closing.head.origin else { return Ok(false) };
+        let now = self.clock.now();
+        let mut waiting = false;
+        for earlier in self.ledger.intents_of(&work.account, setup).await? {
+            if earlier.intent.head().sequence < closing.head.sequence && !earlier.state.is_final() {
+                waiting = true;
+                if !earlier.stop_requested {
+                    self.ledger.request_stop(&work.account, earlier.intent.head().id, now).await?;
+                }
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Contracts of the amount that are held by our books and not closed by this intent yet.
+    async fn left_to_close(&self, work: &Work<'_, B::Account>, closing: &ClosingIntent) -> Result<u32, HandleError> {
+        let owned = self.ledger.owned(&work.account, self.clock.now().new_york_date()).await?;
+        let entry = owned.iter().find(|it| Some(it.opening) == closing.opening);
+        let Some(entry) = entry else { return Ok(0) };
+        // The amount is of what the entry filled; what this intent closed already is part of it.
+        let held_before = entry.held().saturating_add(work.view.filled);
+        let amount = closing.amount.of(entry.bought, held_before);
+        Ok(amount.saturating_sub(work.view.filled).min(entry.held()))
+    }
+
+    /// Our books hold it, the broker does not: closed by hand, or its list lags. Asked a few times, then told.
+    async fn missing_at_broker(&self, work: &Work<'_, B::Account>, closing: &ClosingIntent) -> Result<(), HandleError> {
+        let now = self.clock.now();
+        let looks = work.view.reason.strip_prefix("missing_at_broker:").and_then(|it| it.parse().ok()).unwrap_or(0usize);
+        if looks < MISSING_LOOKS_MAX {
+            let reason = format!("missing_at_broker:{}", looks + 1);
+            let progress = self.bare(work, work.view.state, &reason, "the broker shows no position yet", Some(now.plus(crate::ASK_AGAIN)));
+            return self.write(work, progress).await;
+        }
+        let mut progress = self.bare(work, IntentState::Done, "missing_at_broker", "the broker shows no position", None);
+        let alert = Message::Alert {
+            key: format!("missing_at_broker:{}", closing.head.id),
+            level: "critical".to_owned(),
+            text: format!("our books hold {} and the broker does not: it may have been closed by hand", closing.head.series),
+        };
+        progress.also.push((Queue::Alerts, alert, now));
+        self.write(work, progress).await
+    }
+
+    /// Where the next attempt stands in the walk; ends the intent and gives `None` where the plan says stop.
+    async fn slot(&self, work: &Work<'_, B::Account>, quote: Option<&OptionQuote>) -> Result<Option<(Slot, Rung)>, HandleError> {
+        let now = self.clock.now();
+        let terms = follow::terms(&work.view.intent, started_at(&work.view, now))?;
+        let next = match work.view.last_attempt() {
+            Some(last) => walk::next(&terms, last, quote, now),
+            None => walk::first(&terms, quote, now),
+        };
+        match next {
+            Next::Stop(reason) => {
+                let progress = self.bare(work, IntentState::Done, reason.as_str(), "the plan ends here", None);
+                self.write(work, progress).await?;
+                Ok(None)
+            }
+            Next::Rung(rung) => Ok(Some((self.slot_at(work, rung.price, rung.due), rung))),
+        }
+    }
+
+    fn slot_at(&self, work: &Work<'_, B::Account>, price: Price, next_step: UtcNanos) -> Slot {
+        Slot {
+            account: work.account,
+            version: work.view.version,
+            fence: work.fence,
+            attempt: work.view.last_attempt().map_or(AttemptNo::FIRST, |it| it.no.next()),
+            price,
+            next_step,
+        }
+    }
+
+    /// What the desk did is written; what it could not do is tried again by the follow-up that the mark wrote.
+    fn submitted(&self, outcome: Result<Submitted, DeskError>) -> Result<(), HandleError> {
+        match outcome {
+            Ok(Submitted::Answered { .. } | Submitted::Killed(_) | Submitted::Stale) => Ok(()),
+            Ok(Submitted::LeaseLost) => Err(crate::lease_lost()),
+            Err(DeskError::Ledger(error)) => Err(error.into()),
+            Err(DeskError::Attempt(error)) => Err(HandleError::Poison(error.to_string())),
+        }
+    }
+}
+
+/// When the walk started: with its first attempt.
+fn started_at(view: &IntentView, now: UtcNanos) -> UtcNanos {
+    view.attempts.first().map_or(now, |it| it.marked_at)
+}
