@@ -1,1 +1,7 @@
 //! A deterministic broker, market, queue and ledger in memory, and their faults.
+
+pub mod fixtures;
+pub mod ledger;
+pub mod market;
+
+pub mod broker;
