@@ -286,7 +286,6 @@ struct QuoteRow<'a> {
     ask_date: Raw<'a>,
     open_interest: Raw<'a>,
     volume: Raw<'a>,
-    root_symbol: Raw<'a>,
 }
 
 impl QuoteRow<'_> {
@@ -345,9 +344,7 @@ pub(crate) fn chain(body: &str, root: Option<Root>) -> Result<Vec<ChainRow>, Unr
         let row: QuoteRow<'_> = json::parse(raw.get(), "an option")?;
         let symbol = json::text(row.symbol).ok_or(Unreadable("an option's symbol"))?;
         let Ok(series) = symbol.parse::<OccSymbol>() else { continue };
-        let named = json::text(row.root_symbol);
-        let other_root = named.is_some_and(|it| it != series.root.as_str());
-        if other_root || root.is_some_and(|it| it != series.root) {
+        if root.is_some_and(|it| it != series.root) {
             continue;
         }
         found.push(ChainRow {
