@@ -3,7 +3,9 @@
 use desk::{Desk, DeskError, Slot, Submitted};
 use domain::calendar::Session;
 use domain::ids::AttemptNo;
-use domain::intent::{ClosingIntent, IntentState, OpeningIntent, OrderIntent, Origin, approve_closing, approve_opening};
+use domain::intent::{
+    ClosingIntent, IntentState, OpeningIntent, OrderIntent, Origin, approve_closing, approve_opening,
+};
 use domain::kill::scopes_for;
 use domain::market::OptionQuote;
 use domain::money::Price;
@@ -29,7 +31,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                 self.write(work, progress).await
             }
             OrderIntent::Opening(_) if work.view.stop_requested => {
-                let progress = self.bare(work, IntentState::Done, "superseded", "stopped before it was sent", None);
+                let progress =
+                    self.bare(work, IntentState::Done, "superseded", "stopped before it was sent", None);
                 self.write(work, progress).await
             }
             OrderIntent::Opening(opening) => self.open(work, opening).await,
@@ -45,7 +48,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         };
         let now = self.clock.now();
         let session = Session::at(now).map_err(|it| HandleError::Poison(it.to_string()))?;
-        let scopes = scopes_for(work.account.user, opening.kind.as_str(), opening.head.series.underlying(), BROKER).to_vec();
+        let scopes =
+            scopes_for(work.account.user, opening.kind.as_str(), opening.head.series.underlying(), BROKER)
+                .to_vec();
         let context = self.ledger.opening_context(&work.account, now.new_york_date(), &scopes).await?;
         let gates = gates::opening(&GateInputs {
             switches: &self.switches,
@@ -82,11 +87,21 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// The market could not be asked. An entry waits a little and is then too old to be sent.
-    async fn entry_unasked(&self, work: &Work<'_, B::Account>, error: &BrokerError) -> Result<(), HandleError> {
+    async fn entry_unasked(
+        &self,
+        work: &Work<'_, B::Account>,
+        error: &BrokerError,
+    ) -> Result<(), HandleError> {
         if self.clock.now().since(work.view.intent.head().decided_at) < SIGNAL_AGE_MAX {
             return self.ask_again(work, error).await;
         }
-        let progress = self.bare(work, IntentState::Blocked, "stale_signal", &format!("no quote in time: {error}"), None);
+        let progress = self.bare(
+            work,
+            IntentState::Blocked,
+            "stale_signal",
+            &format!("no quote in time: {error}"),
+            None,
+        );
         self.write(work, progress).await
     }
 
@@ -98,7 +113,13 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         }
         if self.earlier_still_work(work, closing).await? {
             let due = self.clock.now().plus(EARLY_WAIT);
-            let progress = self.bare(work, work.view.state, "", "waiting for an earlier order of the setup to end", Some(due));
+            let progress = self.bare(
+                work,
+                work.view.state,
+                "",
+                "waiting for an earlier order of the setup to end",
+                Some(due),
+            );
             return self.write(work, progress).await;
         }
         let left = self.left_to_close(work, closing).await?;
@@ -118,7 +139,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             return self.missing_at_broker(work, closing).await;
         }
         let asked = left.min(long);
-        let bound = approve_closing(closing, asked, long).map_err(|it| HandleError::Poison(it.to_string()))?;
+        let bound =
+            approve_closing(closing, asked, long).map_err(|it| HandleError::Poison(it.to_string()))?;
         let quote = match work.broker.quotes(&[closing.head.series]).await {
             Ok(quotes) => quotes.into_iter().next().flatten(),
             Err(error) => return self.ask_again(work, &error).await,
@@ -130,7 +152,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
 
     /// Asks the earlier intents of the same setup to stop, and tells whether one still works: two orders of ours never
     /// work on one series at once, and what an entry filled is known only when it has ended.
-    async fn earlier_still_work(&self, work: &Work<'_, B::Account>, closing: &ClosingIntent) -> Result<bool, HandleError> {
+    async fn earlier_still_work(
+        &self,
+        work: &Work<'_, B::Account>,
+        closing: &ClosingIntent,
+    ) -> Result<bool, HandleError> {
         let Origin::Setup(setup) = closing.head.origin else { return Ok(false) };
         let now = self.clock.now();
         let mut waiting = false;
@@ -146,7 +172,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// Contracts of the amount that are held by our books and not closed by this intent yet.
-    async fn left_to_close(&self, work: &Work<'_, B::Account>, closing: &ClosingIntent) -> Result<u32, HandleError> {
+    async fn left_to_close(
+        &self,
+        work: &Work<'_, B::Account>,
+        closing: &ClosingIntent,
+    ) -> Result<u32, HandleError> {
         let owned = self.ledger.owned(&work.account, self.clock.now().new_york_date()).await?;
         let entry = owned.iter().find(|it| Some(it.opening) == closing.opening);
         let Some(entry) = entry else { return Ok(0) };
@@ -157,26 +187,49 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// Our books hold it, the broker does not: closed by hand, or its list lags. Asked a few times, then told.
-    async fn missing_at_broker(&self, work: &Work<'_, B::Account>, closing: &ClosingIntent) -> Result<(), HandleError> {
+    async fn missing_at_broker(
+        &self,
+        work: &Work<'_, B::Account>,
+        closing: &ClosingIntent,
+    ) -> Result<(), HandleError> {
         let now = self.clock.now();
-        let looks = work.view.reason.strip_prefix("missing_at_broker:").and_then(|it| it.parse().ok()).unwrap_or(0usize);
+        let looks = work
+            .view
+            .reason
+            .strip_prefix("missing_at_broker:")
+            .and_then(|it| it.parse().ok())
+            .unwrap_or(0usize);
         if looks < MISSING_LOOKS_MAX {
             let reason = format!("missing_at_broker:{}", looks + 1);
-            let progress = self.bare(work, work.view.state, &reason, "the broker shows no position yet", Some(now.plus(crate::ASK_AGAIN)));
+            let progress = self.bare(
+                work,
+                work.view.state,
+                &reason,
+                "the broker shows no position yet",
+                Some(now.plus(crate::ASK_AGAIN)),
+            );
             return self.write(work, progress).await;
         }
-        let mut progress = self.bare(work, IntentState::Done, "missing_at_broker", "the broker shows no position", None);
+        let mut progress =
+            self.bare(work, IntentState::Done, "missing_at_broker", "the broker shows no position", None);
         let alert = Message::Alert {
             key: format!("missing_at_broker:{}", closing.head.id),
             level: "critical".to_owned(),
-            text: format!("our books hold {} and the broker does not: it may have been closed by hand", closing.head.series),
+            text: format!(
+                "our books hold {} and the broker does not: it may have been closed by hand",
+                closing.head.series
+            ),
         };
         progress.also.push((Queue::Alerts, alert, now));
         self.write(work, progress).await
     }
 
     /// Where the next attempt stands in the walk; ends the intent and gives `None` where the plan says stop.
-    async fn slot(&self, work: &Work<'_, B::Account>, quote: Option<&OptionQuote>) -> Result<Option<(Slot, Rung)>, HandleError> {
+    async fn slot(
+        &self,
+        work: &Work<'_, B::Account>,
+        quote: Option<&OptionQuote>,
+    ) -> Result<Option<(Slot, Rung)>, HandleError> {
         let now = self.clock.now();
         let terms = follow::terms(&work.view.intent, started_at(&work.view, now))?;
         let next = match work.view.last_attempt() {
@@ -185,7 +238,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         };
         match next {
             Next::Stop(reason) => {
-                let progress = self.bare(work, IntentState::Done, reason.as_str(), "the plan ends here", None);
+                let progress =
+                    self.bare(work, IntentState::Done, reason.as_str(), "the plan ends here", None);
                 self.write(work, progress).await?;
                 Ok(None)
             }

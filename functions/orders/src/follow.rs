@@ -29,7 +29,11 @@ pub(crate) fn apply(attempt: &Attempt, event: &AttemptEvent) -> Result<Attempt, 
 /// The attempt as the broker shows its order.
 pub(crate) fn observe(attempt: &Attempt, order: &BrokerOrder) -> Result<Attempt, HandleError> {
     let Some(leg) = order.single() else {
-        return Err(HandleError::Poison(format!("order {} has {} legs, one was sent", order.id, order.legs.len())));
+        return Err(HandleError::Poison(format!(
+            "order {} has {} legs, one was sent",
+            order.id,
+            order.legs.len()
+        )));
     };
     let event = AttemptEvent::Observed {
         id: order.id,
@@ -43,7 +47,11 @@ pub(crate) fn observe(attempt: &Attempt, order: &BrokerOrder) -> Result<Attempt,
 }
 
 impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
-    pub(crate) async fn follow(&self, work: &Work<'_, B::Account>, last: &Attempt) -> Result<(), HandleError> {
+    pub(crate) async fn follow(
+        &self,
+        work: &Work<'_, B::Account>,
+        last: &Attempt,
+    ) -> Result<(), HandleError> {
         let Some(id) = last.broker_order else { return self.resolve(work, last).await };
         let seen = match work.broker.order(id).await {
             Ok(order) => observe(last, &order)?,
@@ -65,7 +73,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let filled = seen.state == AttemptState::Filled;
         if work.view.intent.opens() || filled || work.view.stop_requested {
             let executed = work.view.filled > 0 || seen.executed > 0;
-            let reason = if executed { String::new() } else { seen.reason.clone().unwrap_or_else(|| "missed".to_owned()) };
+            let reason = if executed {
+                String::new()
+            } else {
+                seen.reason.clone().unwrap_or_else(|| "missed".to_owned())
+            };
             let progress = self.progress(work, seen, IntentState::Done, &reason, &what, None);
             return self.write(work, progress).await;
         }
@@ -75,7 +87,12 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// Asks for the order's end and reads it until it has ended.
-    async fn cancel(&self, work: &Work<'_, B::Account>, seen: Attempt, reason: &str) -> Result<(), HandleError> {
+    async fn cancel(
+        &self,
+        work: &Work<'_, B::Account>,
+        seen: Attempt,
+        reason: &str,
+    ) -> Result<(), HandleError> {
         let now = self.clock.now();
         let due = now.plus(CANCEL_READ_AFTER);
         let asked_lately = seen.cancel_at.is_some_and(|at| now.since(at) < CANCEL_AGAIN_AFTER);
@@ -119,7 +136,12 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         }
     }
 
-    async fn modify(&self, work: &Work<'_, B::Account>, seen: Attempt, rung: Rung) -> (Attempt, String, UtcNanos) {
+    async fn modify(
+        &self,
+        work: &Work<'_, B::Account>,
+        seen: Attempt,
+        rung: Rung,
+    ) -> (Attempt, String, UtcNanos) {
         let now = self.clock.now();
         let Some(id) = seen.broker_order else { return (seen, "no order to move".to_owned(), rung.due) };
         match work.broker.modify(id, rung.price, !work.view.intent.opens()).await {
@@ -128,12 +150,19 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                 (Attempt { price: rung.price, rung: rung.rung, repriced_at: now, ..seen }, what, rung.due)
             }
             // It may stand at the old price or the new one, or have ended: read it back soon.
-            Err(error) => (seen, format!("not moved to {}: {error}", rung.price), now.plus(CANCEL_READ_AFTER)),
+            Err(error) => {
+                (seen, format!("not moved to {}: {error}", rung.price), now.plus(CANCEL_READ_AFTER))
+            }
         }
     }
 
     /// Books what was read although the market could not be asked.
-    async fn read_only(&self, work: &Work<'_, B::Account>, seen: Attempt, error: &BrokerError) -> Result<(), HandleError> {
+    async fn read_only(
+        &self,
+        work: &Work<'_, B::Account>,
+        seen: Attempt,
+        error: &BrokerError,
+    ) -> Result<(), HandleError> {
         let due = self.clock.now().plus(crate::ASK_AGAIN);
         let what = format!("no quote to walk by: {error}");
         let progress = self.progress(work, seen, IntentState::Working, "", &what, Some(due));

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use domain::account::{AccountRef, Switches};
 use domain::ids::{BrokerOrderId, IntentId};
-use domain::intent::IntentState;
+use domain::intent::{IntentState, Origin};
 use domain::order::{Attempt, BrokerOrder};
 use domain::ports::{
-    BrokerError, Brokers, Clock, EARLY_TRIES_MAX, Fence, HandleError, IntentView, Ledger, Message, OwnedNote, OwnedNotes,
-    Progress, Queue, Written,
+    BrokerError, BrokerPort, Brokers, Clock, EARLY_TRIES_MAX, Fence, HandleError, IntentView, Ledger,
+    Message, OwnedNote, OwnedNotes, Progress, Queue, Written,
 };
 use domain::position::{Fill, FillSource};
 use domain::time::UtcNanos;
@@ -66,24 +66,39 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     /// when a port did not answer.
     pub async fn handle(&self, message: &Message) -> Result<(), HandleError> {
         match message {
-            Message::Step { account, intent, version, tries } => self.step(account, *intent, *version, *tries).await,
+            Message::Step { account, intent, version, tries } => {
+                self.step(account, *intent, *version, *tries).await
+            }
             Message::BrokerOrder { account, order } => self.wake(account, *order).await,
             Message::Transition { .. } | Message::Flatten { .. } | Message::Alert { .. } => {
-                Err(HandleError::Poison("this message belongs to another queue than entries, exits or broker-events".to_owned()))
+                Err(HandleError::Poison(
+                    "this message belongs to another queue than entries, exits or broker-events".to_owned(),
+                ))
             }
         }
     }
 
-    async fn step(&self, account: &AccountRef, intent: IntentId, version: i64, tries: u16) -> Result<(), HandleError> {
+    async fn step(
+        &self,
+        account: &AccountRef,
+        intent: IntentId,
+        version: i64,
+        tries: u16,
+    ) -> Result<(), HandleError> {
         let view = self.ledger.intent(account, intent).await?;
-        let view = view.ok_or_else(|| HandleError::Poison(format!("no intent {intent} of account {}", account.account)))?;
-        // Somebody moved on since this was written; their own message goes on from there.
-        if view.version != version || view.state.is_final() {
+        let view = view.ok_or_else(|| {
+            HandleError::Poison(format!("no intent {intent} of account {}", account.account))
+        })?;
+        // Somebody moved on since this was written; their own message goes on from there. A flatten works its own.
+        let is_flatten = matches!(view.intent.head().origin, Origin::Flatten(_));
+        if view.version != version || view.state.is_final() || is_flatten {
             return Ok(());
         }
         let Some(fence) = self.lease(account).await? else {
             if tries >= EARLY_TRIES_MAX {
-                return Err(HandleError::Poison(format!("the account's lease stayed taken over {tries} tries")));
+                return Err(HandleError::Poison(format!(
+                    "the account's lease stayed taken over {tries} tries"
+                )));
             }
             let again = Message::Step { account: *account, intent, version, tries: tries + 1 };
             let queue = again.queue(view.intent.opens());
@@ -114,7 +129,13 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         Ok(self.ledger.take_lease(account, self.holder, now, now.plus(LEASE)).await?)
     }
 
-    async fn work(&self, account: &AccountRef, view: IntentView, fence: Fence, source: FillSource) -> Result<(), HandleError> {
+    async fn work(
+        &self,
+        account: &AccountRef,
+        view: IntentView,
+        fence: Fence,
+        source: FillSource,
+    ) -> Result<(), HandleError> {
         let broker = self.brokers.account(account).await?;
         let work = Work { account: *account, broker: &broker, view, fence, source };
         match work.view.last_attempt() {
@@ -168,7 +189,14 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// A progress that touches no attempt.
-    fn bare(&self, work: &Work<'_, B::Account>, state: IntentState, reason: &str, what: &str, follow_up: Option<UtcNanos>) -> Progress {
+    fn bare(
+        &self,
+        work: &Work<'_, B::Account>,
+        state: IntentState,
+        reason: &str,
+        what: &str,
+        follow_up: Option<UtcNanos>,
+    ) -> Progress {
         Progress {
             account: work.account,
             intent: work.view.intent.head().id,
@@ -208,13 +236,17 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             }
         }
         let settings = self.ledger.settings(account.user).await?;
-        let flatten = settings.force_flatten.unwrap_or(self.switches.force_flatten || self.switches.execution_enabled);
+        let flatten =
+            settings.force_flatten.unwrap_or(self.switches.force_flatten || self.switches.execution_enabled);
         let note = OwnedNote { account: *account, owned, flatten, at: now };
         if let Err(error) = self.notes.put(&note).await {
             let alert = Message::Alert {
                 key: format!("owned_note:{}:{}", account.account, now.new_york_date()),
                 level: "warning".to_owned(),
-                text: format!("what account {} owns could not be kept outside the database: {error}", account.account),
+                text: format!(
+                    "what account {} owns could not be kept outside the database: {error}",
+                    account.account
+                ),
             };
             self.ledger.send_later(Queue::Alerts, &alert, now).await?;
         }
@@ -232,7 +264,13 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             | BrokerError::Broken { .. } => self.clock.now().plus(ASK_AGAIN),
         };
         let reason = work.view.reason.clone();
-        let progress = self.bare(work, work.view.state, &reason, &format!("the broker did not answer: {error}"), Some(due));
+        let progress = self.bare(
+            work,
+            work.view.state,
+            &reason,
+            &format!("the broker did not answer: {error}"),
+            Some(due),
+        );
         self.write(work, progress).await
     }
 }
@@ -248,7 +286,9 @@ fn execution<A>(work: &Work<'_, A>, attempt: &Attempt, at: UtcNanos) -> Option<F
         return None;
     }
     let head = work.view.intent.head();
-    let price = domain::money::Price::parse(&attempt.average.map_or_else(|| attempt.price.to_string(), |it| it.to_string()));
+    let price = domain::money::Price::parse(
+        &attempt.average.map_or_else(|| attempt.price.to_string(), |it| it.to_string()),
+    );
     let fees = domain::fees::FeeSchedule::as_of(at.new_york_date());
     Some(Fill {
         intent: head.id,
@@ -266,11 +306,13 @@ fn execution<A>(work: &Work<'_, A>, attempt: &Attempt, at: UtcNanos) -> Option<F
 
 /// Whether a recorded execution of the attempt lacks a price that is known now.
 fn needs_price<A>(work: &Work<'_, A>, attempt: &Attempt) -> bool {
-    attempt.average.is_some() && work.view.fills.iter().any(|it| it.attempt == attempt.no && it.price.is_none())
+    attempt.average.is_some()
+        && work.view.fills.iter().any(|it| it.attempt == attempt.no && it.price.is_none())
 }
 
 /// Our order in a list, by its tag. Two orders under one tag must never be; the first one counts and the rest is told.
 fn tagged<'o>(orders: &'o [BrokerOrder], intent: IntentId, attempt: &Attempt) -> Vec<&'o BrokerOrder> {
-    let ours = |it: &&BrokerOrder| it.tag.is_some_and(|tag| tag.intent == intent && tag.attempt == attempt.no);
+    let ours =
+        |it: &&BrokerOrder| it.tag.is_some_and(|tag| tag.intent == intent && tag.attempt == attempt.no);
     orders.iter().filter(ours).collect()
 }

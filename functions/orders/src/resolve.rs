@@ -19,7 +19,11 @@ const LOOK_UP_AT_S: [u64; 8] = [1, 2, 3, 5, 10, 20, 30, 60];
 const LOOK_UP_LATER: Duration = Duration::from_secs(60);
 
 impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
-    pub(crate) async fn resolve(&self, work: &Work<'_, B::Account>, last: &Attempt) -> Result<(), HandleError> {
+    pub(crate) async fn resolve(
+        &self,
+        work: &Work<'_, B::Account>,
+        last: &Attempt,
+    ) -> Result<(), HandleError> {
         let orders = match work.broker.orders().await {
             Ok(orders) => orders,
             Err(error) => return self.ask_again(work, &error).await,
@@ -48,19 +52,34 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     async fn not_found(&self, work: &Work<'_, B::Account>, last: &Attempt) -> Result<(), HandleError> {
         let now = self.clock.now();
         let waited = now.since(last.marked_at);
-        let give_up = if work.view.intent.opens() { session_over(now) } else { waited >= CLOSE_LOOKED_UP_AFTER };
+        let give_up =
+            if work.view.intent.opens() { session_over(now) } else { waited >= CLOSE_LOOKED_UP_AFTER };
         if give_up {
             let missed = follow::apply(last, &AttemptEvent::GivenUp)?;
             let progress = if work.view.intent.opens() {
                 self.progress(work, missed, IntentState::Done, "unresolved", "never found by its tag", None)
             } else {
-                self.progress(work, missed, IntentState::Working, "", "not found by its tag; next attempt", Some(now))
+                self.progress(
+                    work,
+                    missed,
+                    IntentState::Working,
+                    "",
+                    "not found by its tag; next attempt",
+                    Some(now),
+                )
             };
             return self.write(work, progress).await;
         }
         let unknown = follow::apply(last, &AttemptEvent::NotFound)?;
         let due = next_look_up(last.marked_at, now);
-        let progress = self.progress(work, unknown, IntentState::Working, "unknown", "not found by its tag yet", Some(due));
+        let progress = self.progress(
+            work,
+            unknown,
+            IntentState::Working,
+            "unknown",
+            "not found by its tag yet",
+            Some(due),
+        );
         self.write(work, progress).await
     }
 
@@ -69,7 +88,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let alert = Message::Alert {
             key: format!("two_orders:{id}:{}", last.no),
             level: "critical".to_owned(),
-            text: format!("two orders carry the tag of attempt {} of intent {id}: look at the broker's order list", last.no),
+            text: format!(
+                "two orders carry the tag of attempt {} of intent {id}: look at the broker's order list",
+                last.no
+            ),
         };
         Ok(self.ledger.send_later(Queue::Alerts, &alert, self.clock.now()).await?)
     }

@@ -2,7 +2,7 @@
 
 use super::{MAX_STEPS, Refusal, SETTLEMENT, changes};
 use crate::ids::{AttemptNo, IntentId};
-use crate::intent::{IntentState, OrderIntent};
+use crate::intent::{IntentState, OrderIntent, Origin};
 use crate::money::{Side, Usd};
 use crate::order::{Attempt, AttemptState};
 use crate::ports::{Answer, IntentView, MarkRequest, Progress};
@@ -45,7 +45,9 @@ pub fn marked(view: &IntentView, request: &MarkRequest) -> Result<After, Refusal
         return Err(format!("entry {} was asked to stop", request.intent));
     }
     let next = view.last_attempt().map_or(AttemptNo::FIRST, |it| it.no.next());
-    if request.attempt != next {
+    // A flatten's attempts are its passes, and a pass that only cancels sends nothing.
+    let is_flatten = matches!(view.intent.head().origin, Origin::Flatten(_));
+    if request.attempt < next || (request.attempt != next && !is_flatten) {
         return Err(format!("attempt {} is not the next one, {next} is", request.attempt));
     }
     if let Some(last) = view.last_attempt()
