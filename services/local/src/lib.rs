@@ -5,5 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agenda;
+pub mod aws;
+pub mod clock;
 pub mod postgres;
+pub mod runtime_api;
+pub mod schedule;
 pub mod scratch;
+mod serving;

@@ -76,7 +76,9 @@ async fn databases_are_copied_from_a_template_and_the_functions_role_is_a_plain_
     let server = Postgres::start(&PostgresOptions::fast(scratch.path().join("postgres"))).await.unwrap();
     server.create_database("mold", None).await.unwrap();
     let mold = connect(&server.admin_url("mold")).await;
-    mold.batch_execute("CREATE TABLE t AS SELECT 'copied' AS word; GRANT SELECT ON t TO claxton_app").await.unwrap();
+    mold.batch_execute("CREATE TABLE t AS SELECT 'copied' AS word; GRANT SELECT ON t TO claxton_app")
+        .await
+        .unwrap();
     drop(mold);
     // The server takes a moment to notice that a client has gone; a template must be alone.
     let mut tries = 0;
@@ -86,7 +88,8 @@ async fn databases_are_copied_from_a_template_and_the_functions_role_is_a_plain_
         tokio::task::yield_now().await;
     }
     assert_eq!(ask(&server.app_url("copy"), "SELECT word FROM t").await, "copied");
-    let role = "SELECT (rolsuper OR rolbypassrls OR rolcreatedb)::text FROM pg_roles WHERE rolname = current_user";
+    let role =
+        "SELECT (rolsuper OR rolbypassrls OR rolcreatedb)::text FROM pg_roles WHERE rolname = current_user";
     assert_eq!(ask(&server.app_url("copy"), role).await, "false");
     server.drop_database("copy").await.unwrap();
     assert!(!server.has_database("copy").await.unwrap());

@@ -83,7 +83,8 @@ impl SqsSender {
                 relayed.sent.push(row.id);
             } else {
                 let refusal = answer.failed().iter().find(|it| it.id() == id);
-                let why = refusal.and_then(|it| it.message()).unwrap_or("the queue did not confirm the message");
+                let why =
+                    refusal.and_then(|it| it.message()).unwrap_or("the queue did not confirm the message");
                 relayed.failed.push((row.id, error(why.to_owned())));
             }
         }

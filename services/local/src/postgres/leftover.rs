@@ -53,7 +53,9 @@ async fn end(pid: Pid, data: &Path) -> anyhow::Result<()> {
         match kill(pid, signal) {
             Ok(()) => {}
             Err(nix::errno::Errno::ESRCH) => return Ok(()),
-            Err(error) => bail!("PostgreSQL {pid} still runs on {} and cannot be stopped: {error}", data.display()),
+            Err(error) => {
+                bail!("PostgreSQL {pid} still runs on {} and cannot be stopped: {error}", data.display())
+            }
         }
         let raw = pid.as_raw();
         let gone = async {

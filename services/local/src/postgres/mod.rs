@@ -220,7 +220,8 @@ impl Drop for Postgres {
 
 /// Connects and drives the connection until the client is dropped.
 async fn connect(url: &str) -> anyhow::Result<tokio_postgres::Client> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("cannot connect to PostgreSQL")?;
+    let (client, connection) =
+        tokio_postgres::connect(url, NoTls).await.context("cannot connect to PostgreSQL")?;
     drop(tokio::spawn(connection));
     Ok(client)
 }
@@ -275,9 +276,13 @@ async fn init(bin: &Path, owner: &Owner, data: &Path, durable: bool) -> anyhow::
     let output = command.kill_on_drop(true).output().await.context("cannot run initdb")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("initdb failed: {}", said.lines().rfind(|it| it.contains("error")).unwrap_or("no reason given"));
+        bail!(
+            "initdb failed: {}",
+            said.lines().rfind(|it| it.contains("error")).unwrap_or("no reason given")
+        );
     }
-    std::fs::rename(&fresh, data).with_context(|| format!("cannot move the new cluster to {}", data.display()))
+    std::fs::rename(&fresh, data)
+        .with_context(|| format!("cannot move the new cluster to {}", data.display()))
 }
 
 fn spawn(bin: &Path, owner: &Owner, place: &Place, durable: bool) -> anyhow::Result<Child> {
@@ -311,7 +316,8 @@ fn spawn(bin: &Path, owner: &Owner, place: &Place, durable: bool) -> anyhow::Res
 /// The line of the server's log that says why it ended.
 fn last_words(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let line = text.lines().rfind(|it| it.contains("FATAL") || it.contains("PANIC")).or_else(|| text.lines().last());
+    let line =
+        text.lines().rfind(|it| it.contains("FATAL") || it.contains("PANIC")).or_else(|| text.lines().last());
     format!("{} (see {})", line.unwrap_or("it said nothing"), log.display())
 }
 

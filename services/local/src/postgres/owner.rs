@@ -82,10 +82,15 @@ impl Owner {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| format!("cannot create {}", dir.display())),
         }
-        let meta = std::fs::symlink_metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
+        let meta =
+            std::fs::symlink_metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
         let ours = meta.uid() == self.uid.as_raw() || (self.other && meta.uid() == 0);
         if !meta.is_dir() || !ours {
-            bail!("{} is not ours (it belongs to uid {}): choose another data directory", dir.display(), meta.uid());
+            bail!(
+                "{} is not ours (it belongs to uid {}): choose another data directory",
+                dir.display(),
+                meta.uid()
+            );
         }
         if self.other && meta.uid() == 0 {
             std::os::unix::fs::chown(dir, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
@@ -113,7 +118,8 @@ impl Place {
     /// # Errors
     /// One line when a directory cannot be had.
     pub(super) fn prepare(wanted: &Path, owner: &Owner) -> anyhow::Result<Self> {
-        let wanted = std::path::absolute(wanted).with_context(|| format!("{} is no path", wanted.display()))?;
+        let wanted =
+            std::path::absolute(wanted).with_context(|| format!("{} is no path", wanted.display()))?;
         if let Some(parent) = wanted.parent() {
             std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
         }
