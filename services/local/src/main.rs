@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! The binary `claxton`.
+
+fn main() -> std::process::ExitCode {
+    local::cli::main()
+}

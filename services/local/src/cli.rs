@@ -1,0 +1,107 @@
+//! The command line: what can be asked of `claxton`, and how it answers.
+//!
+//! An error is one line on stderr that says what to do, and exit code 1; a wrong use of the command line is exit code 2.
+//! The environment is read here and nowhere below.
+
+pub mod args;
+mod config;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An automated options trader that its owner runs.
+///
+/// Everything runs on this machine and nothing is sent anywhere else, unless the settings say so; `claxton config show`
+/// tells what they say.
+#[derive(Debug, Parser)]
+#[command(name = "claxton", version, propagate_version = true, arg_required_else_help = true)]
+struct Claxton {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at the settings.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Show every setting with its value, where that comes from and what it does.
+    ///
+    /// Settings come from the environment. What is not set, or cannot be read, is its safe value. A TRADIER_* name that
+    /// does not exist is an error that names the nearest one that does. Tokens are never shown.
+    Show {
+        /// Print one JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let claxton = Claxton::parse();
+    let vars = environment();
+    let mut out = std::io::stdout().lock();
+    match run(&claxton.command, &vars, &mut out).and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read us has seen enough, as in `claxton config show | head -1`.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("claxton: {}", one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command, vars: &[(String, String)], out: &mut impl Write) -> anyhow::Result<()> {
+    match command {
+        Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, *json, out),
+    }
+}
+
+/// The environment as pairs. What is not text cannot be a setting of ours, but its name may be mistyped all the same.
+fn environment() -> Vec<(String, String)> {
+    let text = |it: std::ffi::OsString| it.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe)
+}
+
+/// The whole chain of an error on one line.
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_command_explains_itself() {
+        fn explained(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{} says nothing about itself", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{argument} of {} is unexplained", command.get_name());
+            }
+            command.get_subcommands().for_each(explained);
+        }
+        Claxton::command().debug_assert();
+        explained(&Claxton::command());
+    }
+
+    #[test]
+    fn an_error_with_causes_is_one_line() {
+        let error = anyhow::anyhow!("the cause\n  with a break").context("what failed");
+        assert_eq!(one_line(&error), "what failed: the cause with a break");
+    }
+}
