@@ -206,6 +206,9 @@ mod tests {
             ..balances(AccountType::Cash, 5_000)
         };
         assert_eq!(ask(Rule::IntradayMargin, &cash, 0).reason, "unsettled_funds");
-        assert_eq!(ask(Rule::IntradayMargin, &balances(AccountType::Margin, 2_499), 0).reason, "zero_dte_floor");
+        assert_eq!(
+            ask(Rule::IntradayMargin, &balances(AccountType::Margin, 2_499), 0).reason,
+            "zero_dte_floor"
+        );
     }
 }

@@ -264,7 +264,11 @@ mod tests {
     use crate::testing::{balances, long_levels, opening, selected};
     use proptest::prelude::*;
 
-    fn inputs<'a>(selected: &'a Selected, levels: &'a SetupLevels, limits: &'a RiskLimits) -> SizingInputs<'a> {
+    fn inputs<'a>(
+        selected: &'a Selected,
+        levels: &'a SetupLevels,
+        limits: &'a RiskLimits,
+    ) -> SizingInputs<'a> {
         SizingInputs {
             selected,
             spot: Points::whole(5_600),

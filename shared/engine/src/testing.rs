@@ -5,11 +5,16 @@ use domain::account::{
     UserSettings,
 };
 use domain::chain::{ChainRow, ChainSnapshot};
-use domain::ids::SetupId;
-use domain::intent::{Action, DecisionMarket, IntentHead, OpeningIntent, Origin, intent_id};
+use domain::ids::{AttemptNo, BrokerOrderId, SetupId};
+use domain::intent::{
+    Action, CloseAmount, ClosingIntent, DecisionMarket, IntentHead, IntentState, OpeningIntent, OrderIntent,
+    Origin, intent_id,
+};
 use domain::market::{OptionQuote, Points};
 use domain::money::{Price, Side, TickGrid, Usd};
-use domain::ports::{DayRisk, OpeningContext, Snapshot};
+use domain::order::{Attempt, AttemptState};
+use domain::ports::{DayRisk, IntentView, OpeningContext, Snapshot};
+use domain::position::{Fill, FillSource, Owned};
 use domain::setup::{Direction, SetupKind, SetupLevels};
 use domain::symbol::{OccSymbol, Right, Root, Strike, Underlying};
 use domain::time::{UtcNanos, at_new_york};
@@ -41,7 +46,8 @@ pub(crate) fn chain(spot: f64, ts: UtcNanos, vol: f64) -> ChainSnapshot {
     let strikes = ((spot * 0.97 / 5.0) as u32)..((spot * 1.03 / 5.0) as u32);
     for points in strikes.map(|it| it * 5) {
         for right in [Right::Call, Right::Put] {
-            let series = OccSymbol { root: Root::SPXW, expiry: DAY, right, strike: Strike::from_points(points) };
+            let series =
+                OccSymbol { root: Root::SPXW, expiry: DAY, right, strike: Strike::from_points(points) };
             let strike = f64::from(points);
             let years = years_between(ts, close);
             let value = price(right, &Inputs { spot, strike, years, rate: 0.0, div: 0.0, vol });
@@ -138,5 +144,87 @@ pub(crate) fn context(now: UtcNanos) -> OpeningContext {
         snapshot: Some(Snapshot { at: now, balances: balances(50_000) }),
         day: DayRisk::default(),
         owned_series: Vec::new(),
+    }
+}
+
+/// An intent with one attempt of `quantity`, marked when it was decided, and a fill for what executed at 9.10.
+pub(crate) fn view(
+    intent: OrderIntent,
+    state: IntentState,
+    attempt: AttemptState,
+    quantity: u32,
+    executed: u32,
+) -> IntentView {
+    let head = *intent.head();
+    let side = if intent.opens() { Side::Buy } else { Side::Sell };
+    let has_order =
+        !matches!(attempt, AttemptState::Created | AttemptState::Submitting | AttemptState::Unknown);
+    let average = Usd::from_cents(910);
+    let attempt = Attempt {
+        no: AttemptNo::FIRST,
+        state: attempt,
+        broker_order: has_order.then_some(BrokerOrderId(1)),
+        side,
+        quantity,
+        price: Price::from_cents(910),
+        rung: 1,
+        executed,
+        average: Some(average),
+        marked_at: head.decided_at,
+        repriced_at: head.decided_at,
+        cancel_at: None,
+        reason: None,
+    };
+    let fill = Fill {
+        intent: head.id,
+        attempt: AttemptNo::FIRST,
+        series: head.series,
+        side,
+        from: 0,
+        to: executed,
+        price: Some(average),
+        fees: Usd::from_cents(105).times(i64::from(executed)),
+        at: head.decided_at.plus(std::time::Duration::from_secs(4)),
+        source: FillSource::Poll,
+    };
+    IntentView {
+        intent,
+        state,
+        reason: String::new(),
+        attempts: vec![attempt],
+        fills: if executed > 0 { vec![fill] } else { Vec::new() },
+        filled: executed,
+        stop_requested: false,
+        version: 1,
+    }
+}
+
+/// A stop of everything `entry` bought.
+pub(crate) fn closing(entry: &IntentView, sequence: u32) -> ClosingIntent {
+    let head = *entry.intent.head();
+    let id = intent_id(head.origin, sequence, head.account.account, Action::Stop, Some(&head.series));
+    ClosingIntent {
+        head: IntentHead { id, sequence, action: Action::Stop, ..head },
+        opening: Some(head.id),
+        amount: CloseAmount::All,
+        reason: "stop".to_owned(),
+    }
+}
+
+/// What is owned of `entry` at 9.10 a share, sold at 10.00.
+pub(crate) fn owned(entry: &IntentView, bought: u32, sold: u32) -> Owned {
+    let head = entry.intent.head();
+    let worth = |cents: i64, n: u32| Usd::from_cents(cents).times(100).times(i64::from(n));
+    Owned {
+        opening: head.id,
+        setup: Some(setup(1)),
+        series: head.series,
+        environment: head.account.environment,
+        bought,
+        sold,
+        paid: worth(910, bought),
+        received: worth(1_000, sold),
+        fees: Usd::from_cents(105).times(i64::from(bought + sold)),
+        price_missing: false,
     }
 }
