@@ -1,3 +1,17 @@
 //! Decides: bars, setups, selection, sizing, walks, the flatten plan, reports. Same inputs, same answer.
 
+pub mod bars;
+pub mod context;
+pub mod daytrade;
+pub mod flatten;
+pub mod gates;
 pub mod pricing;
+pub mod profile;
+pub mod reconcile;
+pub mod report;
+pub mod selection;
+pub mod setups;
+pub mod sizing;
+#[cfg(test)]
+mod testing;
+pub mod walk;
