@@ -1,5 +1,6 @@
 //! A deterministic broker, market, queue and ledger in memory, and their faults.
 
+pub mod conformance;
 pub mod fixtures;
 pub mod ledger;
 pub mod market;

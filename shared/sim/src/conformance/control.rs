@@ -1,0 +1,230 @@
+//! The kill switch and reconciliation.
+
+use domain::ids::IntentId;
+use domain::intent::OrderIntent;
+use domain::kill::{KillScope, KillState};
+use domain::ports::{
+    Difference, DifferenceKind, KillFlip, Ledger, Marking, Message, Queue, ReconciliationRun,
+};
+use domain::symbol::Underlying;
+use domain::time::UtcNanos;
+
+use super::stage::{drain, held, lease, marked, opened, ready, reread, steps, working, written};
+use super::{Broken, Outcome};
+use crate::fixtures::{self as sample, SESSION, at};
+
+cases! {
+    a_flip_raises_the_version_and_twice_is_once,
+    a_mark_is_refused_while_the_kill_switch_stops_entries,
+    the_strictest_row_stops_an_entry_and_other_scopes_do_not,
+    an_exit_is_marked_whatever_the_kill_switch_says,
+    a_flip_to_no_entries_leaves_working_entries_alone,
+    a_flip_to_safe_mode_asks_every_entry_it_covers_to_stop,
+    a_flip_stops_entries_of_its_scope_only,
+    a_context_shows_the_rows_of_its_scopes,
+    a_reconciliation_is_written_once_with_its_steps_and_alerts,
+    a_reconciliation_that_names_a_strange_intent_is_refused,
+    a_day_book_shows_the_last_reconciliation,
+}
+
+fn flip(scope: KillScope, state: KillState, at: UtcNanos) -> KillFlip {
+    KillFlip { scope, state, by: "operator".to_owned(), reason: "a test".to_owned(), at }
+}
+
+async fn a_flip_raises_the_version_and_twice_is_once<L: Ledger>(ledger: &L) -> Outcome {
+    same!(ledger.kill_switch().await?, []);
+    let stop = flip(KillScope::Global, KillState::NoEntries, at(10, 0, 0));
+    let row = ledger.flip_kill_switch(&stop).await?;
+    same!((row.state, row.version, row.flipped_at), (KillState::NoEntries, 1, at(10, 0, 0)));
+    same!((&row.scope, row.reason.as_str()), (&KillScope::Global, "a test"));
+    same!(ledger.flip_kill_switch(&stop).await?, row);
+    let free = flip(KillScope::Global, KillState::Normal, at(10, 5, 0));
+    let row = ledger.flip_kill_switch(&free).await?;
+    same!((row.state, row.version), (KillState::Normal, 2));
+    same!(ledger.kill_switch().await?, [row]);
+    Ok(())
+}
+
+async fn a_mark_is_refused_while_the_kill_switch_stops_entries<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, fence) = opened(ledger).await?;
+    let view = ready(ledger, &account, 1, 3).await?;
+    let mut minute = 0;
+    for state in [KillState::NoEntries, KillState::SafeMode, KillState::HardStop] {
+        minute += 1;
+        // A flip may have asked the entry to stop, so each state meets one of its own.
+        let row = ledger.flip_kill_switch(&flip(KillScope::Global, state, at(10, minute, 0))).await?;
+        let view = reread(ledger, &view).await?;
+        let request = sample::mark(&view, fence, 3, at(10, 30, 0));
+        same!(ledger.mark_submitting(&request).await?, Marking::Killed(row));
+        same!(reread(ledger, &view).await?, view);
+    }
+    let free = flip(KillScope::Global, KillState::Normal, at(10, 20, 0));
+    ledger.flip_kill_switch(&free).await?;
+    let other = ready(ledger, &account, 2, 3).await?;
+    marked(ledger, &other, fence, 3, at(10, 30, 0)).await?;
+    Ok(())
+}
+
+async fn the_strictest_row_stops_an_entry_and_other_scopes_do_not<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, fence) = opened(ledger).await?;
+    let view = ready(ledger, &account, 1, 3).await?;
+    let elsewhere = [
+        KillScope::User(sample::user(2)),
+        KillScope::Strategy("another".to_owned()),
+        KillScope::Symbol(Underlying::SPY),
+        KillScope::Broker("another".to_owned()),
+    ];
+    for scope in elsewhere {
+        ledger.flip_kill_switch(&flip(scope, KillState::HardStop, at(10, 0, 0))).await?;
+    }
+    let view = reread(ledger, &view).await?;
+    same!(view.stop_requested, false);
+    let mild = flip(KillScope::Global, KillState::NoEntries, at(10, 0, 0));
+    ledger.flip_kill_switch(&mild).await?;
+    let strict = flip(KillScope::Strategy("orb_breakout".to_owned()), KillState::SafeMode, at(10, 0, 1));
+    let row = ledger.flip_kill_switch(&strict).await?;
+    let view = reread(ledger, &view).await?;
+    let request = sample::mark(&view, fence, 3, at(10, 1, 0));
+    same!(ledger.mark_submitting(&request).await?, Marking::Killed(row));
+    Ok(())
+}
+
+async fn an_exit_is_marked_whatever_the_kill_switch_says<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, fence) = opened(ledger).await?;
+    let entry = held(ledger, &account, fence, 1, (3, 240)).await?;
+    ledger.flip_kill_switch(&flip(KillScope::Global, KillState::HardStop, at(10, 5, 0))).await?;
+    let flatten = sample::flattening(&account, entry.intent.head().series);
+    let flatten = written(ledger, OrderIntent::Closing(flatten)).await?;
+    let mut request = sample::mark(&flatten, fence, 3, at(10, 6, 0));
+    request.kill_scopes = sample::scopes(&account);
+    let marking = ledger.mark_submitting(&request).await?;
+    ensure!(matches!(marking, Marking::Marked(_)), "a close is not marked: {marking:?}");
+    Ok(())
+}
+
+async fn a_flip_to_no_entries_leaves_working_entries_alone<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, fence) = opened(ledger).await?;
+    let view = ready(ledger, &account, 1, 3).await?;
+    let view = working(ledger, &view, fence, 3, 71, at(10, 1, 0)).await?;
+    ledger.flip_kill_switch(&flip(KillScope::Global, KillState::NoEntries, at(10, 5, 0))).await?;
+    same!(reread(ledger, &view).await?, view);
+    Ok(())
+}
+
+async fn a_flip_to_safe_mode_asks_every_entry_it_covers_to_stop<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, fence) = opened(ledger).await?;
+    let other = sample::account(2);
+    sample::enrol(ledger, &other).await?;
+    let other_fence = lease(ledger, &other, "worker").await?;
+    let view = ready(ledger, &account, 1, 3).await?;
+    let first = working(ledger, &view, fence, 3, 71, at(10, 1, 0)).await?;
+    let view = ready(ledger, &other, 1, 3).await?;
+    let second = working(ledger, &view, other_fence, 3, 71, at(10, 1, 0)).await?;
+    let bought = held(ledger, &account, fence, 2, (1, 240)).await?;
+    let close = sample::flattening(&account, bought.intent.head().series);
+    let close = written(ledger, OrderIntent::Closing(close)).await?;
+    drain(ledger).await?;
+    let safe = flip(KillScope::Global, KillState::SafeMode, at(10, 5, 0));
+    ledger.flip_kill_switch(&safe).await?;
+    ledger.flip_kill_switch(&safe).await?;
+    for view in [first, second] {
+        let after = reread(ledger, &view).await?;
+        same!((after.stop_requested, after.version), (true, view.version + 1));
+        same!(steps(ledger, view.intent.head().id).await?, [(after.version, at(10, 5, 0))]);
+    }
+    same!((reread(ledger, &bought).await?, reread(ledger, &close).await?), (bought, close));
+    Ok(())
+}
+
+async fn a_flip_stops_entries_of_its_scope_only<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, fence) = opened(ledger).await?;
+    let view = ready(ledger, &account, 1, 3).await?;
+    let view = working(ledger, &view, fence, 3, 71, at(10, 1, 0)).await?;
+    let scopes = [
+        (KillScope::User(sample::user(2)), false),
+        (KillScope::Strategy("another".to_owned()), false),
+        (KillScope::Symbol(Underlying::SPY), false),
+        (KillScope::Broker("another".to_owned()), false),
+        (KillScope::Broker("tradier".to_owned()), true),
+    ];
+    for (scope, stops) in scopes {
+        ledger.flip_kill_switch(&flip(scope.clone(), KillState::SafeMode, at(10, 5, 0))).await?;
+        let stopped = reread(ledger, &view).await?.stop_requested;
+        ensure!(stopped == stops, "after a flip of {scope} the entry's stop is {stopped}");
+    }
+    Ok(())
+}
+
+async fn a_context_shows_the_rows_of_its_scopes<L: Ledger>(ledger: &L) -> Outcome {
+    let account = sample::account(1);
+    sample::enrol(ledger, &account).await?;
+    let mine = flip(KillScope::User(account.user), KillState::NoEntries, at(10, 0, 0));
+    let mine = ledger.flip_kill_switch(&mine).await?;
+    let all = ledger.flip_kill_switch(&flip(KillScope::Global, KillState::Normal, at(10, 0, 0))).await?;
+    let other = flip(KillScope::User(sample::user(2)), KillState::HardStop, at(10, 0, 0));
+    let other = ledger.flip_kill_switch(&other).await?;
+    let context = ledger.opening_context(&account, SESSION, &sample::scopes(&account)).await?;
+    same!(context.kill, [all.clone(), mine.clone()]);
+    same!(ledger.kill_switch().await?, [all, mine, other]);
+    Ok(())
+}
+
+fn run(at: UtcNanos, steps: Vec<IntentId>) -> ReconciliationRun {
+    let difference = Difference {
+        kind: DifferenceKind::QuantityMismatch,
+        about: "SPXW261120C05605000".to_owned(),
+        ours: "3".to_owned(),
+        broker: "2".to_owned(),
+        cure: "alert".to_owned(),
+    };
+    let alert = Message::Alert {
+        key: format!("mismatch:{at}"),
+        level: "critical".to_owned(),
+        text: "the broker holds 2, we hold 3".to_owned(),
+    };
+    ReconciliationRun { at, differences: vec![difference], steps, alerts: vec![alert] }
+}
+
+async fn a_reconciliation_is_written_once_with_its_steps_and_alerts<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, fence) = opened(ledger).await?;
+    let view = ready(ledger, &account, 1, 3).await?;
+    let view = working(ledger, &view, fence, 3, 71, at(10, 1, 0)).await?;
+    let bought = held(ledger, &account, fence, 2, (1, 240)).await?;
+    drain(ledger).await?;
+    let id = view.intent.head().id;
+    let found = run(at(10, 5, 0), vec![id, bought.intent.head().id]);
+    ledger.record_reconciliation(&account, &found).await?;
+    ledger.record_reconciliation(&account, &found).await?;
+    same!(reread(ledger, &view).await?.version, view.version + 1);
+    same!(steps(ledger, id).await?, [(view.version + 1, at(10, 5, 0))]);
+    same!(reread(ledger, &bought).await?, bought);
+    let rows = ledger.due_outbox(at(10, 5, 0), 100).await?;
+    let alerts: Vec<_> = rows.iter().filter(|it| it.queue == Queue::Alerts).map(|it| &it.message).collect();
+    same!((alerts, rows.len()), (found.alerts.iter().collect(), 2));
+    Ok(())
+}
+
+async fn a_reconciliation_that_names_a_strange_intent_is_refused<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, _) = opened(ledger).await?;
+    let strange = run(at(10, 5, 0), vec![IntentId::of(&[b"another"])]);
+    refuses!(ledger.record_reconciliation(&account, &strange).await);
+    same!(ledger.day_book(&account, SESSION).await?.reconciled_at, None);
+    let thief = domain::account::AccountRef { user: sample::user(2), ..account };
+    refuses!(ledger.record_reconciliation(&thief, &run(at(10, 5, 0), Vec::new())).await);
+    Ok(())
+}
+
+async fn a_day_book_shows_the_last_reconciliation<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, _) = opened(ledger).await?;
+    let found = run(at(10, 5, 0), Vec::new());
+    ledger.record_reconciliation(&account, &found).await?;
+    let book = ledger.day_book(&account, SESSION).await?;
+    same!((book.differences, book.reconciled_at), (found.differences, Some(at(10, 5, 0))));
+    let clean = ReconciliationRun { differences: Vec::new(), ..run(at(10, 6, 0), Vec::new()) };
+    ledger.record_reconciliation(&account, &clean).await?;
+    let book = ledger.day_book(&account, SESSION).await?;
+    same!((book.differences.len(), book.reconciled_at), (0, Some(at(10, 6, 0))));
+    let next = SESSION.tomorrow().map_err(|it| Broken(it.to_string()))?;
+    same!(ledger.day_book(&account, next).await?.reconciled_at, None);
+    Ok(())
+}
