@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod http;
-
 use domain::account::AccountRef;
 use domain::ids::UserId;
 use domain::kill::{KillRow, KillScope, KillState};
@@ -24,14 +22,22 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
     ///
     /// # Errors
     /// [`HandleError`] when the ledger did not take it: the switch then stands where it stood.
-    pub async fn flip(&self, scope: KillScope, state: KillState, by: &str, reason: &str) -> Result<KillRow, HandleError> {
+    pub async fn flip(
+        &self,
+        scope: KillScope,
+        state: KillState,
+        by: &str,
+        reason: &str,
+    ) -> Result<KillRow, HandleError> {
         let at = self.clock.now();
         let flip = KillFlip { scope: scope.clone(), state, by: by.to_owned(), reason: reason.to_owned(), at };
         let row = self.ledger.flip_kill_switch(&flip).await?;
         if state == KillState::HardStop {
             let of = match &scope {
                 KillScope::User(user) => Some(*user),
-                KillScope::Global | KillScope::Strategy(_) | KillScope::Symbol(_) | KillScope::Broker(_) => None,
+                KillScope::Global | KillScope::Strategy(_) | KillScope::Symbol(_) | KillScope::Broker(_) => {
+                    None
+                }
             };
             self.flatten(of).await?;
         }
@@ -52,7 +58,9 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
         let mut started = Vec::new();
         for account in self.ledger.active_accounts().await? {
             if user.is_none_or(|it| it == account.user) {
-                self.ledger.send_later(Queue::Flatten, &Message::Flatten { account, session, pass: 0 }, at).await?;
+                self.ledger
+                    .send_later(Queue::Flatten, &Message::Flatten { account, session, at_once: true }, at)
+                    .await?;
                 started.push(account);
             }
         }

@@ -1,1 +1,315 @@
-//! Closes what we opened, until flat.
+//! Closes what we opened in the series that stop trading today, until flat.
+//!
+//! One pass every ten seconds per account: read the broker, book what executed, cancel what works, offer what is left. What
+//! to do is `engine::flatten::plan`, a function of time and of what the broker shows. With the database down the same pass
+//! runs on the notes kept beside it, and a close's derived tag stands for its row.
+
+#![forbid(unsafe_code)]
+
+mod books;
+
+use std::time::Duration;
+
+use desk::Desk;
+use domain::account::{AccountRef, Switches};
+use domain::calendar::Session;
+use domain::intent::{Action, CloseAmount, ClosingIntent, IntentHead, Origin, approve_closing};
+use domain::market::OptionQuote;
+use domain::order::BrokerOrder;
+use domain::ports::{
+    BrokerPort, Brokers, Clock, Fence, HandleError, Ledger, LedgerError, Message, OwnedNotes, Queue, Secrets,
+    Sender,
+};
+use domain::position::BrokerPosition;
+use domain::symbol::OccSymbol;
+use domain::time::UtcNanos;
+use engine::flatten::{self as plan, Close, FlattenInputs, FlattenPlan};
+use jiff::civil::Date;
+
+/// How long a pass holds the account's lease.
+const LEASE: Duration = Duration::from_secs(20);
+/// How long a pass waits for a lease that is taken.
+const LEASE_WAIT: Duration = Duration::from_secs(1);
+/// How long a pass waits for a broker that did not answer.
+const BROKER_WAIT: Duration = Duration::from_secs(2);
+
+/// What the function works with.
+#[derive(Debug)]
+pub struct Flatten<'a, L, B, C, N, S, Q> {
+    /// The books.
+    pub ledger: &'a L,
+    /// The brokers.
+    pub brokers: &'a B,
+    /// Market time.
+    pub clock: &'a C,
+    /// What is owned, kept outside the database.
+    pub notes: &'a N,
+    /// Where accounts are found with the database down.
+    pub secrets: &'a S,
+    /// How passes go on with the database down.
+    pub sender: &'a Q,
+    /// The deployment's switches.
+    pub switches: Switches,
+    /// Who holds leases: this process.
+    pub holder: &'a str,
+}
+
+/// One account's pass.
+pub(crate) struct Pass<'p, A> {
+    account: AccountRef,
+    session: Session,
+    at_once: bool,
+    broker: &'p A,
+    /// `None` with the database down.
+    fence: Option<Fence>,
+}
+
+/// What the broker shows at the start of a pass.
+pub(crate) struct Seen {
+    positions: Vec<BrokerPosition>,
+    orders: Vec<BrokerOrder>,
+    quotes: Vec<(OccSymbol, OptionQuote)>,
+}
+
+/// What is ours in a pass, and whether foreign positions are closed with it.
+struct Ours {
+    owned: Vec<(OccSymbol, u32)>,
+    include_foreign: bool,
+    wanted: bool,
+}
+
+impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flatten<'_, L, B, C, N, S, Q> {
+    /// Starts the flatten of every account when its hour has come: the schedule's entry. On short days the schedule's
+    /// other hour counts; the calendar decides which.
+    ///
+    /// # Errors
+    /// [`HandleError`] when neither the ledger nor the secrets could name the accounts.
+    pub async fn start(&self) -> Result<u32, HandleError> {
+        let now = self.clock.now();
+        let Some(session) = session_at(now)? else { return Ok(0) };
+        // The schedule may fire a little early; physically settled series start earlier and are reached by exit rules.
+        let starts = session.before_close(self.switches.flatten_minutes).minus(Duration::from_secs(60));
+        if now < starts || now >= session.close {
+            return Ok(0);
+        }
+        let accounts = match self.ledger.active_accounts().await {
+            Ok(accounts) => accounts,
+            Err(_) => {
+                let credentials = self.secrets.all_credentials().await;
+                let credentials = credentials.map_err(|it| HandleError::Again(it.to_string()))?;
+                credentials.into_iter().map(|it| it.account).collect()
+            }
+        };
+        for account in &accounts {
+            self.again(&Message::Flatten { account: *account, session: session.date, at_once: false }, now)
+                .await?;
+        }
+        Ok(u32::try_from(accounts.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Works one message: one pass of one account.
+    ///
+    /// # Errors
+    /// [`HandleError`] when the pass could not be made; the queue delivers it again.
+    pub async fn handle(&self, message: &Message) -> Result<(), HandleError> {
+        match message {
+            Message::Flatten { account, session, at_once } => self.pass(account, *session, *at_once).await,
+            Message::Step { .. }
+            | Message::BrokerOrder { .. }
+            | Message::Transition { .. }
+            | Message::Alert { .. } => {
+                Err(HandleError::Poison("this message belongs to another queue than flatten".to_owned()))
+            }
+        }
+    }
+
+    async fn pass(&self, account: &AccountRef, date: Date, at_once: bool) -> Result<(), HandleError> {
+        let now = self.clock.now();
+        let session = Session::of(date).map_err(|it| HandleError::Poison(it.to_string()))?;
+        let Some(session) = session else {
+            return Err(HandleError::Poison(format!("{date} has no session")));
+        };
+        let message = Message::Flatten { account: *account, session: date, at_once };
+        let fence = match self.ledger.take_lease(account, self.holder, now, now.plus(LEASE)).await {
+            Ok(Some(fence)) => Some(fence),
+            Ok(None) => return self.again(&message, now.plus(LEASE_WAIT)).await,
+            Err(LedgerError::Unavailable { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let broker = self.brokers.account(account).await?;
+        let pass = Pass { account: *account, session, at_once, broker: &broker, fence };
+        let due = self.make(&pass).await;
+        if let Some(fence) = fence {
+            self.ledger.release_lease(account, fence).await?;
+        }
+        match due? {
+            Some(due) => self.again(&message, due).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a pass and says when the next one is due; `None` when flat or after the close.
+    async fn make(&self, pass: &Pass<'_, B::Account>) -> Result<Option<UtcNanos>, HandleError> {
+        let now = self.clock.now();
+        let Some(seen) = self.look(pass).await else { return Ok(Some(now.plus(BROKER_WAIT))) };
+        if pass.fence.is_some() {
+            self.book_executions(pass, &seen).await?;
+        }
+        let ours = self.ours(pass, &seen).await?;
+        if !ours.wanted {
+            return Ok(None);
+        }
+        let plan = self.plan(pass, &seen, &ours);
+        for id in &plan.cancels {
+            // None of a cancel's answers is a verdict: the next pass reads the order.
+            drop(pass.broker.cancel(*id).await);
+        }
+        if pass.fence.is_some() {
+            self.stop_intents(pass).await?;
+        }
+        for close in &plan.closes {
+            self.send(pass, close, &seen).await?;
+        }
+        if pass.fence.is_some() && (plan.flat || now >= pass.session.close) {
+            self.finish(pass, &plan).await?;
+        }
+        self.tell_stranded(pass, &plan).await?;
+        Ok(plan.next_due)
+    }
+
+    /// Positions, orders and quotes; `None` when the broker did not answer one of them.
+    async fn look(&self, pass: &Pass<'_, B::Account>) -> Option<Seen> {
+        let positions = pass.broker.positions().await.ok()?;
+        let orders = pass.broker.orders().await.ok()?;
+        let series: Vec<OccSymbol> = positions
+            .iter()
+            .map(|it| it.series)
+            .filter(|it| plan::stops_trading(it, &pass.session))
+            .collect();
+        let quotes = if series.is_empty() { Vec::new() } else { pass.broker.quotes(&series).await.ok()? };
+        let quotes =
+            series.into_iter().zip(quotes).filter_map(|(series, quote)| Some((series, quote?))).collect();
+        Some(Seen { positions, orders, quotes })
+    }
+
+    /// What is ours: by the books; with them down by the notes; with these missing too by today's tagged orders.
+    async fn ours(&self, pass: &Pass<'_, B::Account>, seen: &Seen) -> Result<Ours, HandleError> {
+        if pass.fence.is_some() {
+            let owned = plan::held(&self.ledger.owned(&pass.account, pass.session.date).await?);
+            let settings = self.ledger.settings(pass.account.user).await?;
+            let wanted = pass.at_once || plan::is_wanted(&self.switches, &settings, !owned.is_empty());
+            let include_foreign = settings.flatten_foreign || self.switches.include_foreign;
+            return Ok(Ours { owned, include_foreign, wanted });
+        }
+        let credentials = self.secrets.all_credentials().await.unwrap_or_default();
+        let include_foreign =
+            credentials.iter().any(|it| it.account.account == pass.account.account && it.flatten_foreign);
+        Ok(match self.notes.get(&pass.account).await {
+            Ok(Some(note)) => {
+                Ours { owned: note.owned, include_foreign, wanted: pass.at_once || note.flatten }
+            }
+            Ok(None) | Err(_) => {
+                Ours { owned: plan::owned_by_orders(&seen.orders), include_foreign, wanted: true }
+            }
+        })
+    }
+
+    fn plan(&self, pass: &Pass<'_, B::Account>, seen: &Seen, ours: &Ours) -> FlattenPlan {
+        let now = self.clock.now();
+        // Started at once, its first rung is now: the minutes reach back over the whole session.
+        let minutes = if pass.at_once { minutes_of(&pass.session) } else { self.switches.flatten_minutes };
+        plan::plan(&FlattenInputs {
+            account: pass.account.account,
+            // Counted in seconds from the open, so that every pass of one instant has one tag, whoever makes it and why.
+            pass: u32::try_from(now.since(pass.session.open).as_secs()).unwrap_or(u32::MAX),
+            now,
+            session: &pass.session,
+            minutes,
+            include_foreign: ours.include_foreign,
+            owned: &ours.owned,
+            positions: &seen.positions,
+            orders: &seen.orders,
+            quotes: &seen.quotes,
+            spot: None,
+        })
+    }
+
+    /// Sends one close: through the books, or with them down by its tag alone.
+    async fn send(&self, pass: &Pass<'_, B::Account>, close: &Close, seen: &Seen) -> Result<(), HandleError> {
+        let intent = closing(pass, close, self.clock.now());
+        let long =
+            seen.positions.iter().filter(|it| it.series == close.series).map(|it| it.quantity).sum::<i64>();
+        let held = u32::try_from(long).unwrap_or(0);
+        let bound = approve_closing(&intent, close.quantity, held)
+            .map_err(|it| HandleError::Poison(it.to_string()))?;
+        let desk = Desk { ledger: self.ledger, broker: pass.broker, clock: self.clock };
+        match pass.fence {
+            Some(fence) => self.send_booked(pass, close, intent, bound, fence, &desk).await,
+            None => {
+                // Whatever comes back, the next pass looks the tag up before it offers again.
+                drop(desk.submit_by_tag(&intent, bound, close.tag, close.price).await);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends the message again later: through the outbox, or with the database down straight to the queue.
+    async fn again(&self, message: &Message, due: UtcNanos) -> Result<(), HandleError> {
+        match self.ledger.send_later(Queue::Flatten, message, due).await {
+            Err(LedgerError::Unavailable { .. }) => {
+                let sent = self.sender.send(Queue::Flatten, message, due.since(self.clock.now())).await;
+                sent.map_err(|it| HandleError::Again(it.to_string()))
+            }
+            written => Ok(written?),
+        }
+    }
+
+    async fn tell_stranded(
+        &self,
+        pass: &Pass<'_, B::Account>,
+        plan: &FlattenPlan,
+    ) -> Result<(), HandleError> {
+        for stranded in &plan.stranded {
+            let alert = Message::Alert {
+                key: format!("stranded:{}:{}:{}", pass.account.account, stranded.series, stranded.reason),
+                level: "critical".to_owned(),
+                text: format!(
+                    "{} cannot be closed ({}): our books hold {}, the broker shows {}; close it by hand",
+                    stranded.series, stranded.reason, stranded.ours, stranded.broker
+                ),
+            };
+            let now = self.clock.now();
+            if self.ledger.send_later(Queue::Alerts, &alert, now).await.is_err() {
+                let sent = self.sender.send(Queue::Alerts, &alert, Duration::ZERO).await;
+                sent.map_err(|it| HandleError::Again(it.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The intent of a close: named by account, series and session, so that every pass of the day shares it.
+fn closing<A>(pass: &Pass<'_, A>, close: &Close, now: UtcNanos) -> ClosingIntent {
+    ClosingIntent {
+        head: IntentHead {
+            id: close.tag.intent,
+            account: pass.account,
+            origin: Origin::Flatten(pass.session.date),
+            sequence: 0,
+            action: Action::Flatten,
+            series: close.series,
+            decided_at: now,
+        },
+        opening: None,
+        amount: CloseAmount::All,
+        reason: if pass.at_once { "flatten_now" } else { "session_end" }.to_owned(),
+    }
+}
+
+fn session_at(now: UtcNanos) -> Result<Option<Session>, HandleError> {
+    Session::at(now).map_err(|it| HandleError::Poison(it.to_string()))
+}
+
+fn minutes_of(session: &Session) -> u32 {
+    u32::try_from(session.close.since(session.open).as_secs() / 60).unwrap_or(u32::MAX)
+}

@@ -12,8 +12,8 @@ use domain::calendar::Session;
 use domain::kill::{KillScope, KillState};
 use domain::money::{CONTRACT_MULTIPLIER, Usd};
 use domain::ports::{
-    BrokerError, BrokerPort, Brokers, Clock, ConnectError, CredentialChange, HandleError, KillFlip, Ledger, Message, Queue,
-    Snapshot,
+    BrokerError, BrokerPort, Brokers, Clock, ConnectError, CredentialChange, HandleError, KillFlip, Ledger,
+    Message, Queue, Snapshot,
 };
 use domain::time::UtcNanos;
 
@@ -109,18 +109,32 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
         Ok(())
     }
 
-    async fn store(&self, account: &AccountRef, session: &Session, balances: Balances, now: UtcNanos) -> Result<bool, HandleError> {
+    async fn store(
+        &self,
+        account: &AccountRef,
+        session: &Session,
+        balances: Balances,
+        now: UtcNanos,
+    ) -> Result<bool, HandleError> {
         let today = self.ledger.snapshots(account, session.date).await?;
         let floor = self.ledger.settings(account.user).await?.limits.zero_dte_floor;
-        let Some(reason) = reason_to_store(today.last(), &balances, session, now, floor) else { return Ok(false) };
+        let Some(reason) = reason_to_store(today.last(), &balances, session, now, floor) else {
+            return Ok(false);
+        };
         self.ledger.record_snapshot(account, &Snapshot { at: now, balances }, reason).await?;
         Ok(true)
     }
 
     /// Realised and unrealised, fees included, against the user's limit; from our own ledger, so that deposits don't count.
-    async fn daily_loss(&self, account: &AccountRef, session: &Session, broker: &B::Account) -> Result<bool, HandleError> {
+    async fn daily_loss(
+        &self,
+        account: &AccountRef,
+        session: &Session,
+        broker: &B::Account,
+    ) -> Result<bool, HandleError> {
         let scope = KillScope::User(account.user);
-        let context = self.ledger.opening_context(account, session.date, std::slice::from_ref(&scope)).await?;
+        let context =
+            self.ledger.opening_context(account, session.date, std::slice::from_ref(&scope)).await?;
         let stopped = context.kill.iter().any(|it| it.scope == scope && it.state >= KillState::SafeMode);
         if stopped {
             return Ok(false);
@@ -130,9 +144,18 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
         if -result < context.settings.limits.daily_loss_limit {
             return Ok(false);
         }
-        let reason = format!("the day stands at {result} against a limit of {}", context.settings.limits.daily_loss_limit);
+        let reason = format!(
+            "the day stands at {result} against a limit of {}",
+            context.settings.limits.daily_loss_limit
+        );
         let at = self.clock.now();
-        let flip = KillFlip { scope, state: KillState::SafeMode, by: DAILY_LOSS.to_owned(), reason: reason.clone(), at };
+        let flip = KillFlip {
+            scope,
+            state: KillState::SafeMode,
+            by: DAILY_LOSS.to_owned(),
+            reason: reason.clone(),
+            at,
+        };
         self.ledger.flip_kill_switch(&flip).await?;
         let key = format!("{DAILY_LOSS}:{}:{}", account.user, session.date);
         self.alert(key, "critical", format!("safe mode for user {}: {reason}", account.user)).await?;
@@ -140,7 +163,12 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
     }
 
     /// What is held at mid less its cost; `None` while a quote is missing, because a loss is not tripped on a guess.
-    async fn unrealized(&self, account: &AccountRef, session: &Session, broker: &B::Account) -> Result<Option<Usd>, HandleError> {
+    async fn unrealized(
+        &self,
+        account: &AccountRef,
+        session: &Session,
+        broker: &B::Account,
+    ) -> Result<Option<Usd>, HandleError> {
         let owned = self.ledger.owned(account, session.date).await?;
         let held: Vec<_> = owned.iter().filter(|it| it.held() > 0).collect();
         if held.is_empty() {
@@ -162,11 +190,21 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
     async fn refused(&self, account: &AccountRef, session: &Session) -> Result<Option<One>, HandleError> {
         self.ledger.change_credential(account, &CredentialChange::Refused, self.clock.now()).await?;
         let key = format!("credential_refused:{}:{}", account.account, session.date);
-        self.alert(key, "warning", format!("the broker refuses the token of account {}: store a new one", account.account)).await?;
+        self.alert(
+            key,
+            "warning",
+            format!("the broker refuses the token of account {}: store a new one", account.account),
+        )
+        .await?;
         Ok(None)
     }
 
-    async fn unreachable(&self, account: &AccountRef, session: &Session, error: &ConnectError) -> Result<Option<One>, HandleError> {
+    async fn unreachable(
+        &self,
+        account: &AccountRef,
+        session: &Session,
+        error: &ConnectError,
+    ) -> Result<Option<One>, HandleError> {
         let key = format!("account_unreachable:{}:{}", account.account, session.date);
         self.alert(key, "warning", format!("account {} cannot be reached: {error}", account.account)).await?;
         Ok(None)
@@ -185,7 +223,13 @@ struct One {
 }
 
 /// Why balances are worth a row; `None` when they are not.
-fn reason_to_store(last: Option<&Snapshot>, now_are: &Balances, session: &Session, now: UtcNanos, floor: Usd) -> Option<&'static str> {
+fn reason_to_store(
+    last: Option<&Snapshot>,
+    now_are: &Balances,
+    session: &Session,
+    now: UtcNanos,
+    floor: Usd,
+) -> Option<&'static str> {
     let Some(last) = last else { return Some("session_open") };
     let was = &last.balances;
     if now >= session.close && last.at < session.close {
@@ -242,7 +286,11 @@ mod tests {
             (10_000, at(300), Some("five_minutes")),
             (10_000, session.close, Some("session_close")),
         ] {
-            assert_eq!(reason_to_store(Some(&last), &balances(equity), &session, now, floor), reason, "{equity} at {now}");
+            assert_eq!(
+                reason_to_store(Some(&last), &balances(equity), &session, now, floor),
+                reason,
+                "{equity} at {now}"
+            );
         }
         assert_eq!(reason_to_store(None, &balances(1), &session, at(0), floor), Some("session_open"));
     }

@@ -139,6 +139,22 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
         self.submit(Kind::Close { intent, bound: &bound }, slot).await
     }
 
+    /// Sends a flatten's close with the books down: the derived tag, looked up just before, stands for the row. What the
+    /// broker says is booked afterwards, by reconciliation.
+    ///
+    /// # Errors
+    /// The broker's, sorted as ever; nothing here sends twice.
+    pub async fn submit_by_tag(
+        &self,
+        intent: &ClosingIntent,
+        bound: Approved<CloseBound>,
+        tag: OrderTag,
+        price: Price,
+    ) -> Result<BrokerOrderId, BrokerError> {
+        let mark = Mark { tag, at: self.clock.now(), version: 0 };
+        self.broker.place(&Ticket::sell_to_close(&bound, &mark, intent.head.series, price)).await
+    }
+
     async fn submit(&self, kind: Kind<'_>, slot: Slot) -> Result<Submitted, DeskError> {
         let mark = match self.ledger.mark_submitting(&self.mark_request(&kind, &slot)).await? {
             Marking::Marked(mark) => mark,

@@ -149,8 +149,9 @@ pub enum Message {
         account: AccountRef,
         /// The session's date.
         session: Date,
-        /// Which pass, from 0.
-        pass: u32,
+        /// Whether it starts now, whatever the hour: a hard stop, or the operator's word.
+        #[serde(default)]
+        at_once: bool,
     },
     /// Tell somebody.
     Alert {

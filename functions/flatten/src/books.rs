@@ -1,0 +1,204 @@
+//! The part of a pass that needs the books.
+
+use desk::{Desk, DeskError, Slot, Submitted};
+use domain::account::AccountRef;
+use domain::fees::FeeSchedule;
+use domain::intent::{Approved, CloseBound, ClosingIntent, IntentState, OrderIntent, Origin};
+use domain::money::Price;
+use domain::order::{Attempt, AttemptEvent};
+use domain::ports::{
+    Brokers, Clock, Fence, HandleError, IntentView, Ledger, NewIntent, OwnedNotes, Progress, Secrets, Sender,
+};
+use domain::position::{Fill, FillSource};
+use engine::flatten::{self as plan, Close, FlattenPlan};
+
+use crate::{Flatten, Pass, Seen};
+
+/// A close without an answer is given up when its tag was looked up this long after the send.
+const LOOKED_UP_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flatten<'_, L, B, C, N, S, Q> {
+    /// Books what the broker shows of this flatten's own orders.
+    pub(crate) async fn book_executions(
+        &self,
+        pass: &Pass<'_, B::Account>,
+        seen: &Seen,
+    ) -> Result<(), HandleError> {
+        for view in self.flatten_intents(&pass.account, pass).await? {
+            let Some(last) = view.last_attempt().filter(|it| !it.state.is_final()) else { continue };
+            let id = view.intent.head().id;
+            let found = seen
+                .orders
+                .iter()
+                .find(|it| it.tag.is_some_and(|tag| tag.intent == id && tag.attempt == last.no));
+            let event = match found.and_then(|order| Some((order, order.single()?))) {
+                Some((order, leg)) => AttemptEvent::Observed {
+                    id: order.id,
+                    status: order.status,
+                    executed: leg.executed,
+                    average: leg.average,
+                },
+                None if last.state.is_unresolved()
+                    && self.clock.now().since(last.marked_at) >= LOOKED_UP_AFTER =>
+                {
+                    AttemptEvent::GivenUp
+                }
+                None => AttemptEvent::NotFound,
+            };
+            let attempt = last.apply(&event).map_err(|it| HandleError::Poison(it.to_string()))?;
+            if attempt != *last {
+                self.write(pass, &view, Some(attempt), IntentState::Working, "").await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks every other intent of the account that works a series of this flatten to stop: from now on it alone closes.
+    pub(crate) async fn stop_intents(&self, pass: &Pass<'_, B::Account>) -> Result<(), HandleError> {
+        for view in self.ledger.open_intents(&pass.account).await? {
+            let head = view.intent.head();
+            let is_flatten = matches!(head.origin, Origin::Flatten(_));
+            if !is_flatten && !view.stop_requested && plan::stops_trading(&head.series, &pass.session) {
+                self.ledger.request_stop(&pass.account, head.id, self.clock.now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one close through the books.
+    pub(crate) async fn send_booked(
+        &self,
+        pass: &Pass<'_, B::Account>,
+        close: &Close,
+        intent: ClosingIntent,
+        bound: Approved<CloseBound>,
+        fence: Fence,
+        desk: &Desk<'_, L, B::Account, C>,
+    ) -> Result<(), HandleError> {
+        let view = self.intent(pass, &intent).await?;
+        // The request of an earlier pass may still arrive: nothing is sent while a close of ours may work.
+        if view.last_attempt().is_some_and(|it| !it.state.is_final()) || view.state.is_final() {
+            return Ok(());
+        }
+        let slot = Slot {
+            account: pass.account,
+            version: view.version,
+            fence,
+            attempt: close.tag.attempt,
+            price: close.price,
+            next_step: self.clock.now().plus(plan::RUNG),
+        };
+        match desk.submit_close(&intent, bound, slot).await {
+            // The next pass reads what became of it.
+            Ok(Submitted::Answered { .. } | Submitted::Killed(_) | Submitted::Stale) => Ok(()),
+            Ok(Submitted::LeaseLost) => {
+                Err(HandleError::Again("the account's lease ran out in a pass".to_owned()))
+            }
+            Err(DeskError::Ledger(error)) => Err(error.into()),
+            Err(DeskError::Attempt(error)) => Err(HandleError::Poison(error.to_string())),
+        }
+    }
+
+    /// Flat, or the close has passed: the flatten's intents are at their end.
+    pub(crate) async fn finish(
+        &self,
+        pass: &Pass<'_, B::Account>,
+        plan: &FlattenPlan,
+    ) -> Result<(), HandleError> {
+        for view in self.flatten_intents(&pass.account, pass).await? {
+            let series = view.intent.head().series;
+            let left = plan.worthless_left.iter().any(|it| it.0 == series);
+            let reason = if left {
+                "worthless_left"
+            } else if plan.flat {
+                ""
+            } else {
+                "not_flat"
+            };
+            self.write(pass, &view, None, IntentState::Done, reason).await?;
+        }
+        Ok(())
+    }
+
+    async fn flatten_intents(
+        &self,
+        account: &AccountRef,
+        pass: &Pass<'_, B::Account>,
+    ) -> Result<Vec<IntentView>, HandleError> {
+        let mut open = self.ledger.open_intents(account).await?;
+        open.retain(|it| it.intent.head().origin == Origin::Flatten(pass.session.date));
+        Ok(open)
+    }
+
+    /// The intent of a close, written with its first pass.
+    async fn intent(
+        &self,
+        pass: &Pass<'_, B::Account>,
+        intent: &ClosingIntent,
+    ) -> Result<IntentView, HandleError> {
+        if let Some(view) = self.ledger.intent(&pass.account, intent.head.id).await? {
+            return Ok(view);
+        }
+        let new = NewIntent {
+            intent: OrderIntent::Closing(intent.clone()),
+            state: IntentState::Working,
+            reason: String::new(),
+            gates: Vec::new(),
+            breakdown: String::new(),
+            at: self.clock.now(),
+        };
+        self.ledger.record_intent(&new).await?;
+        let view = self.ledger.intent(&pass.account, intent.head.id).await?;
+        view.ok_or_else(|| {
+            HandleError::Again(format!("intent {} was written and is not there", intent.head.id))
+        })
+    }
+
+    async fn write(
+        &self,
+        pass: &Pass<'_, B::Account>,
+        view: &IntentView,
+        attempt: Option<Attempt>,
+        state: IntentState,
+        reason: &str,
+    ) -> Result<(), HandleError> {
+        let at = self.clock.now();
+        let head = view.intent.head();
+        let fills = attempt.iter().filter(|it| it.executed > 0).map(|it| execution(view, it, at)).collect();
+        let progress = Progress {
+            account: pass.account,
+            intent: head.id,
+            version: view.version,
+            fence: pass.fence,
+            attempts: attempt.into_iter().collect(),
+            fills,
+            state,
+            reason: reason.to_owned(),
+            gates: Vec::new(),
+            what: "read by the flatten".to_owned(),
+            at,
+            follow_up: (!state.is_final()).then(|| at.plus(plan::RUNG)),
+            also: Vec::new(),
+        };
+        self.ledger.record_progress(&progress).await?;
+        Ok(())
+    }
+}
+
+/// What executed of an attempt, as an observation for the ledger.
+fn execution(view: &IntentView, attempt: &Attempt, at: domain::time::UtcNanos) -> Fill {
+    let head = view.intent.head();
+    let average = attempt.average.and_then(|it| Price::parse(&it.to_string()).ok()).unwrap_or(attempt.price);
+    Fill {
+        intent: head.id,
+        attempt: attempt.no,
+        series: head.series,
+        side: attempt.side,
+        from: 0,
+        to: attempt.executed,
+        price: attempt.average,
+        fees: FeeSchedule::as_of(at.new_york_date()).charge(&head.series.root, average, 1),
+        at,
+        source: FillSource::Poll,
+    }
+}
