@@ -170,7 +170,7 @@ pub fn formed(n: u8) -> TransitionRecord {
         bar: setup.formed_at,
         gates: approving_gates(),
     };
-    TransitionRecord { setup, transition, chain: None }
+    TransitionRecord { setup, transition, chain: None, source: "sample".to_owned(), resolution_ns: 1 }
 }
 
 /// The step after `before`, to `to`, ten seconds later.

@@ -59,7 +59,9 @@ pub(super) async fn marked<L: Ledger>(
 ) -> Result<IntentView, Broken> {
     match ledger.mark_submitting(&sample::mark(view, fence, quantity, at)).await? {
         Marking::Marked(_) => Ok(reread(ledger, view).await?),
-        other => Err(Broken(format!("the mark is {other:?}"))),
+        other @ (Marking::Killed(_) | Marking::Stale | Marking::LeaseLost) => {
+            Err(Broken(format!("the mark is {other:?}")))
+        }
     }
 }
 
@@ -134,7 +136,7 @@ pub(super) async fn reread<L: Ledger>(ledger: &L, view: &IntentView) -> Result<I
 pub(super) fn version(written: Written) -> Result<i64, Broken> {
     match written {
         Written::Version(version) => Ok(version),
-        other => Err(Broken(format!("the write is {other:?}"))),
+        Written::Stale | Written::LeaseLost => Err(Broken(format!("the write is {written:?}"))),
     }
 }
 
