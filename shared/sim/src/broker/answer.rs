@@ -1,0 +1,190 @@
+//! Requests to answers: token, rate limit, route, transcript.
+
+use broker::transport::{Method, Reply, Request};
+use domain::time::UtcNanos;
+use serde::Serialize;
+
+use super::Sandbox;
+use super::limits::{Budget, Group};
+use super::params::{Invalid, Params};
+use super::shape::Under;
+use super::stream::StreamKind;
+use super::transcript::{TranscriptEvent, body_text};
+
+/// An answer before its headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    status: u16,
+    content: &'static str,
+    body: Vec<u8>,
+}
+
+const JSON: &str = "application/json;charset=UTF-8";
+const TEXT: &str = "text/plain;charset=UTF-8";
+
+impl Answer {
+    pub(super) fn json(value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => Self { status: 200, content: JSON, body },
+            Err(_) => Self::text(500, "An error occurred while communicating with the backend."),
+        }
+    }
+
+    pub(super) fn text(status: u16, text: &str) -> Self {
+        Self { status, content: TEXT, body: text.as_bytes().to_vec() }
+    }
+
+    /// A refusal of the OMS: 200 with `errors`.
+    pub(super) fn refused(reasons: &[&str]) -> Self {
+        match reasons {
+            [only] => Self::json(&Under("errors", Under("error", only))),
+            several => Self::json(&Under("errors", Under("error", several))),
+        }
+    }
+
+    /// What the gateway says before anything behind it is asked.
+    fn fault(status: u16, text: &str, code: &str) -> Self {
+        #[derive(Serialize)]
+        struct Fault<'a> {
+            faultstring: &'a str,
+            detail: Under<&'a str>,
+        }
+        let fault = Fault { faultstring: text, detail: Under("errorcode", code) };
+        Self { status, ..Self::json(&Under("fault", fault)) }
+    }
+
+    pub(super) fn foreign_account(account: &str) -> Self {
+        Self::text(401, &format!("Unauthorized Account: {account}"))
+    }
+
+    fn into_reply(self, budget: Option<Budget>) -> Reply {
+        let mut headers = vec![("content-type".to_owned(), self.content.to_owned())];
+        headers.extend(budget.into_iter().flat_map(|it| it.headers()));
+        Reply { status: self.status, headers, body: self.body }
+    }
+}
+
+impl From<Invalid> for Answer {
+    fn from(it: Invalid) -> Self {
+        Self::text(400, &it.0)
+    }
+}
+
+impl Sandbox {
+    /// Answers `request`, which arrives at `now`, after whatever was due before it.
+    pub fn answer(&mut self, now: UtcNanos, request: &Request) -> Reply {
+        self.advance(now);
+        let (user, reply) = self.gate(request);
+        let params = request.query.iter().chain(&request.form).cloned().collect();
+        self.record(TranscriptEvent::Request {
+            user,
+            method: request.method.as_str().to_owned(),
+            path: request.path.clone(),
+            params,
+            status: reply.status,
+            body: body_text(&reply.body),
+        });
+        reply
+    }
+
+    fn gate(&mut self, request: &Request) -> (Option<String>, Reply) {
+        let Some(user) = self.user_of(&request.token).map(|it| it.id.clone()) else {
+            let code = "keymanagement.service.invalid_access_token";
+            return (None, Answer::fault(401, "Invalid Access Token", code).into_reply(None));
+        };
+        let segments: Vec<&str> = request.path.split('/').filter(|it| !it.is_empty()).collect();
+        let Some(("v1", path)) = segments.split_first().map(|(first, rest)| (*first, rest)) else {
+            return (Some(user), Answer::text(404, "Not found: paths start with /v1/").into_reply(None));
+        };
+        let group = Group::of(request.method, path);
+        let key = format!("{user}/{}/{}", token_mark(request), group.as_str());
+        let (now, limits) = (self.now, self.rules.limits);
+        let budget = self.windows.entry(key).or_default().count(now, limits, group);
+        if budget.refused {
+            let text =
+                format!("Rate limit quota violation. Quota limit exceeded. Identifier : {}", group.as_str());
+            let fault = Answer::fault(429, &text, "policies.ratelimit.QuotaViolation");
+            return (Some(user), fault.into_reply(Some(budget)));
+        }
+        let answer = self.route(&user, request.method, path, &Params::of(request));
+        let reply = answer.unwrap_or_else(Answer::from).into_reply(Some(budget));
+        (Some(user), reply)
+    }
+
+    fn route(
+        &mut self,
+        user: &str,
+        method: Method,
+        path: &[&str],
+        params: &Params<'_>,
+    ) -> Result<Answer, Invalid> {
+        use Method::{Delete, Get, Post, Put};
+        if let ["accounts", account, rest @ ..] = path
+            && *account != "events"
+        {
+            return self.account_route(user, method, account, rest, params);
+        }
+        match (method, path) {
+            (Get, ["user", "profile"]) => Ok(self.profile(user)),
+            (Post, ["accounts", "events", "session"]) => Ok(self.stream_session(user, StreamKind::Account)),
+            (Post, ["markets", "events", "session"]) => Ok(self.stream_session(user, StreamKind::Market)),
+            (Get | Post, ["markets", "quotes"]) => self.quotes(params),
+            (Get, ["markets", rest @ ..]) => self.market_route(rest, params),
+            (Get | Post | Put | Delete, _) => {
+                Ok(Answer::text(404, &format!("Not found: {} /{}", method.as_str(), path.join("/"))))
+            }
+        }
+    }
+
+    fn account_route(
+        &mut self,
+        user: &str,
+        method: Method,
+        account: &str,
+        rest: &[&str],
+        params: &Params<'_>,
+    ) -> Result<Answer, Invalid> {
+        use Method::{Delete, Get, Post, Put};
+        if self.owner(account).is_none_or(|owner| owner.id != user) {
+            return Ok(Answer::foreign_account(account));
+        }
+        match (method, rest) {
+            (Get, ["balances"]) => Ok(self.balances(account)),
+            (Get, ["positions"]) => Ok(self.positions(account)),
+            (Get, ["orders"]) => self.order_list(account, params),
+            (Get, ["history"]) => Ok(Answer::json(&Under("history", "null"))),
+            (Get, ["gainloss"]) => Ok(Answer::json(&Under("gainloss", "null"))),
+            (Post, ["orders"]) => self.place(account, params),
+            (Get | Put | Delete, ["orders", id]) => {
+                let Some(id) = self.own_order(account, id) else {
+                    return Ok(Answer::foreign_account(account));
+                };
+                match method {
+                    Get => self.order_single(id, params),
+                    Put => self.change(id, params),
+                    Delete | Post => Ok(self.cancel(id)),
+                }
+            }
+            (Get | Post | Put | Delete, _) => {
+                let path = rest.join("/");
+                Ok(Answer::text(404, &format!("Not found: {} /accounts/{account}/{path}", method.as_str())))
+            }
+        }
+    }
+
+    fn stream_session(&mut self, user: &str, kind: StreamKind) -> Answer {
+        #[derive(Serialize)]
+        struct Stream {
+            url: String,
+            sessionid: String,
+        }
+        let sessionid = self.new_stream(user, kind);
+        Answer::json(&Under("stream", Stream { url: self.stream_url(kind), sessionid }))
+    }
+}
+
+/// Which of a user's tokens a window belongs to, without saying the token.
+fn token_mark(request: &Request) -> String {
+    let hex = super::token_hash(&request.token);
+    hex.get(..12).unwrap_or("").to_owned()
+}

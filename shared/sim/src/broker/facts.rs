@@ -1,0 +1,421 @@
+//! What a transcript proves about orders, positions and money.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::ids::{IntentId, OrderTag};
+use domain::money::{CONTRACT_MULTIPLIER, Price, Side, Usd};
+use domain::symbol::OccSymbol;
+use serde::{Deserialize, Serialize};
+
+use super::account::covered;
+
+use super::transcript::{AcceptedLeg, FilledLeg, TranscriptEvent, TranscriptLine};
+
+/// What happened, over all accounts and by account. A pure function of the transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// Over all accounts.
+    pub total: AccountFacts,
+    /// By account number.
+    pub accounts: BTreeMap<String, AccountFacts>,
+}
+
+/// What happened in one account.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountFacts {
+    /// Orders the broker received through its API.
+    pub broker_orders: u64,
+    /// Orders that came from elsewhere.
+    pub foreign_orders: u64,
+    /// Executions.
+    pub fills: u64,
+    /// Orders that should not exist: a second one with a tag, one that worked beside another of its intent, one that
+    /// executed an opening beyond what its intent ever ordered at once.
+    pub duplicate_orders: u64,
+    /// Executions that left a short contract without a long one beside it.
+    pub naked_shorts: u64,
+    /// Whether every session in the transcript closed, and nothing was held when it did.
+    pub flat_at_close: bool,
+    /// Gain of what was closed or settled, all charges taken.
+    pub realized_pnl: Usd,
+    /// All charges.
+    pub fees: Usd,
+}
+
+#[derive(Default)]
+struct Book {
+    facts: AccountFacts,
+    positions: BTreeMap<OccSymbol, (i64, Usd)>,
+    uncovered: bool,
+    held_at_close: bool,
+}
+
+struct Sent {
+    account: String,
+    intent: Option<IntentId>,
+    opens: bool,
+    quantity: u32,
+    executed: u32,
+    live: bool,
+}
+
+#[derive(Default)]
+struct Reader {
+    books: BTreeMap<String, Book>,
+    orders: BTreeMap<u64, Sent>,
+    tags: BTreeMap<(String, String), u64>,
+    intents: BTreeMap<IntentId, Vec<u64>>,
+    duplicates: BTreeSet<u64>,
+    opened: u64,
+    closed: u64,
+}
+
+impl Facts {
+    /// Reads `lines`, in order.
+    pub fn from_transcript(lines: &[TranscriptLine]) -> Self {
+        let mut reader = Reader::default();
+        for line in lines {
+            reader.read(&line.event);
+        }
+        reader.finish()
+    }
+}
+
+impl Reader {
+    fn book(&mut self, account: &str) -> &mut Book {
+        self.books.entry(account.to_owned()).or_default()
+    }
+
+    fn read(&mut self, event: &TranscriptEvent) {
+        use TranscriptEvent as E;
+        match event {
+            E::SessionOpened { .. } => self.opened = self.opened.saturating_add(1),
+            E::Account { account, .. } => {
+                self.book(account);
+            }
+            E::Accepted { account, order, tag, foreign, legs, .. } => {
+                self.accepted(account, *order, tag.as_deref(), *foreign, legs);
+            }
+            E::Filled { account, order, legs, whole } => self.filled(account, *order, legs, *whole),
+            E::Rejected { order, .. } | E::Canceled { order, .. } | E::Expired { order, .. } => {
+                self.ended(*order);
+            }
+            E::SessionClosed { .. } => {
+                self.closed = self.closed.saturating_add(1);
+                for book in self.books.values_mut() {
+                    book.held_at_close |= !book.positions.is_empty();
+                }
+            }
+            E::Settled { account, series, quantity, cash, .. } => {
+                let book = self.book(account);
+                let (held, cost) = book.positions.get(series).copied().unwrap_or_default();
+                book.facts.realized_pnl += *cash - cost.scaled(*quantity, held);
+                book.positions.remove(series);
+            }
+            E::Request { .. } | E::Opened { .. } | E::Changed { .. } | E::CancelRequested { .. } => {}
+        }
+    }
+
+    fn accepted(
+        &mut self,
+        account: &str,
+        order: u64,
+        tag: Option<&str>,
+        foreign: bool,
+        legs: &[AcceptedLeg],
+    ) {
+        let facts = &mut self.book(account).facts;
+        if foreign {
+            facts.foreign_orders = facts.foreign_orders.saturating_add(1);
+        } else {
+            facts.broker_orders = facts.broker_orders.saturating_add(1);
+        }
+        let intent = tag.and_then(OrderTag::parse).map(|it| it.intent);
+        if let Some(tag) = tag.filter(|_| intent.is_some()) {
+            let first = *self.tags.entry((account.to_owned(), tag.to_owned())).or_insert(order);
+            if first != order {
+                self.duplicates.insert(order);
+            }
+        }
+        if let Some(intent) = intent {
+            let siblings = self.intents.entry(intent).or_default();
+            if siblings.iter().any(|id| self.orders.get(id).is_some_and(|it| it.live)) {
+                self.duplicates.insert(order);
+            }
+            siblings.push(order);
+        }
+        let sent = Sent {
+            account: account.to_owned(),
+            intent,
+            opens: legs.iter().any(|leg| leg.side.opens()),
+            quantity: legs.iter().map(|leg| leg.quantity).max().unwrap_or(0),
+            executed: 0,
+            live: true,
+        };
+        self.orders.insert(order, sent);
+    }
+
+    fn filled(&mut self, account: &str, order: u64, legs: &[FilledLeg], whole: bool) {
+        let book = self.book(account);
+        book.facts.fills = book.facts.fills.saturating_add(1);
+        for leg in legs {
+            book.take(leg);
+        }
+        let held: Vec<_> = book.positions.iter().map(|(series, it)| (*series, it.0)).collect();
+        let uncovered = !all_covered(&held);
+        if uncovered && (!book.uncovered || legs.iter().any(|leg| leg.side.side() == Side::Sell)) {
+            book.facts.naked_shorts = book.facts.naked_shorts.saturating_add(1);
+        }
+        book.uncovered = uncovered;
+        let part = legs.iter().map(|leg| leg.quantity).max().unwrap_or(0);
+        let Some(sent) = self.orders.get_mut(&order) else { return };
+        sent.executed = sent.executed.saturating_add(part);
+        sent.live = sent.live && !whole;
+        if let (true, Some(intent)) = (sent.opens, sent.intent) {
+            self.check_size(intent, order);
+        }
+    }
+
+    /// An opening executes at most what its largest order asked for, over all its orders.
+    fn check_size(&mut self, intent: IntentId, order: u64) {
+        let sent = self.intents.get(&intent).into_iter().flatten().filter_map(|id| self.orders.get(id));
+        let (executed, largest) = sent.fold((0u32, 0u32), |(executed, largest), it| {
+            (executed.saturating_add(it.executed), largest.max(it.quantity))
+        });
+        if executed > largest {
+            self.duplicates.insert(order);
+        }
+    }
+
+    fn ended(&mut self, order: u64) {
+        if let Some(sent) = self.orders.get_mut(&order) {
+            sent.live = false;
+        }
+    }
+
+    fn finish(mut self) -> Facts {
+        for order in std::mem::take(&mut self.duplicates) {
+            let account = self.orders.get(&order).map(|it| it.account.clone()).unwrap_or_default();
+            let facts = &mut self.book(&account).facts;
+            facts.duplicate_orders = facts.duplicate_orders.saturating_add(1);
+        }
+        let complete = self.opened > 0 && self.opened == self.closed;
+        let mut out = Facts::default();
+        out.total.flat_at_close = complete;
+        for (account, book) in self.books {
+            let facts = AccountFacts { flat_at_close: complete && !book.held_at_close, ..book.facts };
+            out.total.add(&facts);
+            out.accounts.insert(account, facts);
+        }
+        out
+    }
+}
+
+impl Book {
+    /// Moves a position at average cost.
+    fn take(&mut self, leg: &FilledLeg) {
+        self.facts.fees += leg.fee;
+        self.facts.realized_pnl -= leg.fee;
+        let per_contract = dollars(leg.price);
+        let sign = leg.side.side().sign();
+        let (mut quantity, mut cost) = self.positions.get(&leg.series).copied().unwrap_or_default();
+        let change = i64::from(leg.quantity).saturating_mul(sign);
+        let closing =
+            if quantity.signum() == -change.signum() { quantity.abs().min(change.abs()) } else { 0 };
+        let gone = cost.scaled(closing, quantity.abs());
+        if closing > 0 {
+            self.facts.realized_pnl -= per_contract.times(closing).times(sign) + gone;
+        }
+        let opening = change.abs().saturating_sub(closing);
+        cost = cost - gone + per_contract.times(opening).times(sign);
+        quantity = quantity.saturating_add(change);
+        if quantity == 0 {
+            self.positions.remove(&leg.series);
+        } else {
+            self.positions.insert(leg.series, (quantity, cost));
+        }
+    }
+}
+
+fn dollars(price: Price) -> Usd {
+    Usd::from_cents(i64::from(price.cents())).times(CONTRACT_MULTIPLIER)
+}
+
+fn all_covered(held: &[(OccSymbol, i64)]) -> bool {
+    let keys: BTreeSet<_> = held.iter().map(|(series, _)| (series.underlying(), series.expiry)).collect();
+    keys.into_iter().all(|key| {
+        let of = |(series, _): &&(OccSymbol, i64)| (series.underlying(), series.expiry) == key;
+        covered(&held.iter().filter(of).copied().collect::<Vec<_>>())
+    })
+}
+
+impl AccountFacts {
+    fn add(&mut self, other: &Self) {
+        self.broker_orders = self.broker_orders.saturating_add(other.broker_orders);
+        self.foreign_orders = self.foreign_orders.saturating_add(other.foreign_orders);
+        self.fills = self.fills.saturating_add(other.fills);
+        self.duplicate_orders = self.duplicate_orders.saturating_add(other.duplicate_orders);
+        self.naked_shorts = self.naked_shorts.saturating_add(other.naked_shorts);
+        self.flat_at_close &= other.flat_at_close;
+        self.realized_pnl += other.realized_pnl;
+        self.fees += other.fees;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::order::{LegSide, Lifetime, OrderClass, OrderType};
+    use domain::time::UtcNanos;
+    use jiff::civil::date;
+
+    const CALL: &str = "SPXW261120C05610000";
+    const HIGHER: &str = "SPXW261120C05620000";
+
+    struct Script(Vec<TranscriptLine>);
+
+    impl Script {
+        fn new() -> Self {
+            let mut it = Self(Vec::new());
+            it.line(TranscriptEvent::SessionOpened { date: date(2026, 11, 20), close: UtcNanos(1_000) });
+            it
+        }
+
+        fn line(&mut self, event: TranscriptEvent) -> &mut Self {
+            let seq = self.0.len() as u64 + 1;
+            self.0.push(TranscriptLine { seq, at: UtcNanos(seq as i64), event });
+            self
+        }
+
+        fn accept(&mut self, order: u64, tag: &str, side: LegSide, quantity: u32) -> &mut Self {
+            self.line(TranscriptEvent::Accepted {
+                account: "VA1".to_owned(),
+                order,
+                class: OrderClass::Option,
+                kind: OrderType::Limit,
+                duration: Lifetime::Day,
+                price: Some(Price::from_cents(200)),
+                stop: None,
+                tag: Some(tag.to_owned()),
+                foreign: false,
+                legs: vec![AcceptedLeg { series: CALL.parse().unwrap(), side, quantity }],
+            })
+        }
+
+        fn fill(&mut self, order: u64, legs: &[(&str, LegSide, u32, u32)], whole: bool) -> &mut Self {
+            let leg = |&(series, side, quantity, cents): &(&str, LegSide, u32, u32)| FilledLeg {
+                series: series.parse().unwrap(),
+                side,
+                quantity,
+                price: Price::from_cents(cents),
+                fee: Usd::from_dollars(1).times(i64::from(quantity)),
+            };
+            let legs = legs.iter().map(leg).collect();
+            self.line(TranscriptEvent::Filled { account: "VA1".to_owned(), order, legs, whole })
+        }
+
+        fn cancel(&mut self, order: u64) -> &mut Self {
+            self.line(TranscriptEvent::Canceled { account: "VA1".to_owned(), order })
+        }
+
+        fn close(&mut self) -> &mut Self {
+            self.line(TranscriptEvent::SessionClosed { date: date(2026, 11, 20) })
+        }
+
+        fn facts(&self) -> AccountFacts {
+            Facts::from_transcript(&self.0).total
+        }
+    }
+
+    fn tag(intent: &[u8], attempt: u16) -> String {
+        let attempt = domain::ids::AttemptNo(attempt);
+        OrderTag { intent: IntentId::of(&[intent]), attempt }.to_string()
+    }
+
+    use LegSide::{BuyToOpen, SellToClose, SellToOpen};
+
+    #[test]
+    fn a_round_trip_is_flat_and_its_gain_is_net_of_charges() {
+        let mut script = Script::new();
+        script.accept(1, &tag(b"in", 1), BuyToOpen, 2).fill(1, &[(CALL, BuyToOpen, 2, 200)], true);
+        script.accept(2, &tag(b"out", 1), SellToClose, 2).fill(2, &[(CALL, SellToClose, 1, 300)], false);
+        script.fill(2, &[(CALL, SellToClose, 1, 310)], true).close();
+        let facts = script.facts();
+        assert_eq!((facts.broker_orders, facts.fills, facts.duplicate_orders), (2, 3, 0));
+        assert_eq!((facts.naked_shorts, facts.flat_at_close), (0, true));
+        assert_eq!(facts.realized_pnl, Usd::from_dollars(210 - 4));
+        assert_eq!(facts.fees, Usd::from_dollars(4));
+    }
+
+    #[test]
+    fn what_is_held_at_the_close_is_not_flat_and_settles_into_the_gain() {
+        let mut script = Script::new();
+        script.accept(1, &tag(b"in", 1), BuyToOpen, 1).fill(1, &[(CALL, BuyToOpen, 1, 200)], true).close();
+        script.line(TranscriptEvent::Settled {
+            account: "VA1".to_owned(),
+            series: CALL.parse().unwrap(),
+            quantity: 1,
+            value: Usd::from_dollars(5),
+            cash: Usd::from_dollars(500),
+        });
+        let facts = script.facts();
+        assert!(!facts.flat_at_close);
+        assert_eq!(facts.realized_pnl, Usd::from_dollars(500 - 200 - 1));
+    }
+
+    #[test]
+    fn a_session_that_never_closed_was_not_flat_at_its_close() {
+        assert!(!Script::new().facts().flat_at_close);
+        assert!(Script::new().close().facts().flat_at_close);
+    }
+
+    #[test]
+    fn the_same_tag_twice_is_a_duplicate_even_after_the_first_ended() {
+        let mut script = Script::new();
+        script.accept(1, &tag(b"in", 1), BuyToOpen, 1).cancel(1).accept(2, &tag(b"in", 1), BuyToOpen, 1);
+        assert_eq!(script.facts().duplicate_orders, 1);
+    }
+
+    #[test]
+    fn a_foreign_program_may_reuse_its_tag() {
+        let mut script = Script::new();
+        script.accept(1, "robot", BuyToOpen, 1).accept(2, "robot", BuyToOpen, 1);
+        assert_eq!(script.facts().duplicate_orders, 0);
+    }
+
+    #[test]
+    fn two_working_orders_of_one_intent_are_a_duplicate_and_one_after_the_other_is_not() {
+        let mut beside = Script::new();
+        beside.accept(1, &tag(b"out", 1), SellToClose, 1).accept(2, &tag(b"out", 2), SellToClose, 1);
+        assert_eq!(beside.facts().duplicate_orders, 1);
+        let mut after = Script::new();
+        after.accept(1, &tag(b"out", 1), SellToClose, 1).cancel(1);
+        after.accept(2, &tag(b"out", 2), SellToClose, 1);
+        assert_eq!(after.facts().duplicate_orders, 0);
+    }
+
+    #[test]
+    fn an_opening_that_executes_beyond_its_largest_order_is_a_duplicate() {
+        let mut script = Script::new();
+        script.accept(1, &tag(b"in", 1), BuyToOpen, 2).fill(1, &[(CALL, BuyToOpen, 1, 200)], false).cancel(1);
+        script.accept(2, &tag(b"in", 2), BuyToOpen, 2).fill(2, &[(CALL, BuyToOpen, 1, 200)], false);
+        assert_eq!(script.facts().duplicate_orders, 0);
+        script.fill(2, &[(CALL, BuyToOpen, 1, 200)], true);
+        assert_eq!(script.facts().duplicate_orders, 1);
+    }
+
+    #[test]
+    fn a_short_leg_is_naked_unless_a_long_one_stands_beside_it() {
+        let mut naked = Script::new();
+        naked.accept(1, "x", SellToOpen, 1).fill(1, &[(CALL, SellToOpen, 1, 200)], true);
+        assert_eq!(naked.facts().naked_shorts, 1);
+        let mut spread = Script::new();
+        let legs = [(CALL, SellToOpen, 1, 200), (HIGHER, BuyToOpen, 1, 100)];
+        spread.accept(1, "x", SellToOpen, 1).fill(1, &legs, true);
+        assert_eq!(spread.facts().naked_shorts, 0);
+        spread.accept(2, "y", SellToClose, 1).fill(2, &[(HIGHER, SellToClose, 1, 100)], true);
+        assert_eq!(spread.facts().naked_shorts, 1, "closing the long leg alone uncovers the short one");
+    }
+}

@@ -1,0 +1,274 @@
+//! Tradier's sandbox as a pure state machine: `answer(request) -> reply` over its state and market time.
+//!
+//! [`Sandbox`] reads no clock and no network. Its caller feeds it the market ([`Sandbox::on_market`]), requests with the
+//! market time they arrive at ([`Sandbox::answer`]), and time itself ([`Sandbox::advance`], due at
+//! [`Sandbox::next_due`]). The same calls give the same [transcript](TranscriptLine), which is the ground truth from
+//! which [`Facts`] are computed.
+//!
+//! # How orders execute
+//! - A buy at or above the ask executes at the ask, a sell at or below the bid at the bid: at most the size shown, and
+//!   what our accounts took of a quote is gone until its next update. Market orders are always at the touch.
+//! - A limit strictly inside the spread executes at its own price with a chance per quote update: a quarter of the
+//!   squared way from its own touch to the far one. It gets at most the size shown on the far side.
+//! - A limit at its own touch or behind it waits until the far touch comes to it.
+//! - Stops trigger on the quote: a sell stop on the bid, a buy stop on the ask.
+//! - Several legs execute in ratio, all legs of a unit or none, when the net of the far touches meets the net price.
+//! - Orders of our accounts at one series go by price, then by time; a change of price takes a new place in time.
+//! - Nothing executes against a crossed quote, before the open or after the last trade of the series.
+//!
+//! Draws come from a hash of seed, order and quote time, so they do not depend on what else happens.
+
+mod account;
+mod answer;
+mod book;
+mod config;
+mod engine;
+mod facts;
+mod limits;
+mod market_api;
+mod matching;
+mod order;
+mod orders_api;
+mod params;
+mod place;
+mod shape;
+mod stream;
+mod transcript;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use domain::calendar::Session;
+use domain::market::{ListedSeries, MarketEvent};
+use domain::secret::Token;
+use domain::symbol::OccSymbol;
+use domain::time::UtcNanos;
+use serde::{Deserialize, Serialize};
+
+pub use account::{Account, Position};
+pub use config::{AccountConfig, Config, Latencies, Limits, Rules, UserConfig};
+pub use facts::{AccountFacts, Facts};
+pub use order::{Leg, LegSide, Lifetime, Order, OrderClass, OrderType, Status};
+pub use place::ForeignOrder;
+pub use stream::{AttachError, Frame, StreamKind};
+pub use transcript::{AcceptedLeg, FilledLeg, TranscriptEvent, TranscriptLine};
+pub use transport::InMemoryTransport;
+
+use book::Book;
+use engine::Due;
+use limits::Window;
+use stream::{Notice, StreamSession};
+
+/// A user as the sandbox keeps them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct User {
+    id: String,
+    name: String,
+    token_hashes: Vec<String>,
+    accounts: Vec<String>,
+}
+
+/// The broker. See the [module](self).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    rules: Rules,
+    session: Session,
+    now: UtcNanos,
+    users: Vec<User>,
+    accounts: BTreeMap<String, Account>,
+    orders: BTreeMap<u64, Order>,
+    book: Book,
+    due: BTreeSet<Due>,
+    due_seq: u64,
+    next_order: u64,
+    next_position: u64,
+    next_place: u64,
+    next_session: u64,
+    windows: BTreeMap<String, Window>,
+    streams: BTreeMap<String, StreamSession>,
+    notices: VecDeque<Notice>,
+    frames: VecDeque<Frame>,
+    stream_base: String,
+    transcript: Vec<TranscriptLine>,
+    lines: u64,
+    revision: u64,
+    /// Working orders by the series they need; rebuilt from the orders.
+    #[serde(skip)]
+    watched: BTreeMap<OccSymbol, BTreeSet<u64>>,
+}
+
+/// A saved state that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the saved broker state cannot be read: {0}; remove it to start the session anew")]
+pub struct StateError(#[from] serde_json::Error);
+
+impl Sandbox {
+    /// A sandbox before the open of its session.
+    pub fn new(config: Config) -> Self {
+        let mut accounts = BTreeMap::new();
+        let mut users = Vec::new();
+        for user in config.users {
+            let numbers = user.accounts.iter().map(|it| it.number.as_str().to_owned()).collect();
+            for it in user.accounts {
+                let account = Account {
+                    number: it.number.as_str().to_owned(),
+                    kind: it.kind,
+                    option_level: it.option_level,
+                    cash: it.cash,
+                    positions: BTreeMap::new(),
+                    realized: domain::money::Usd::ZERO,
+                    unsettled: domain::money::Usd::ZERO,
+                    day_trades: 0,
+                    live: BTreeSet::new(),
+                };
+                accounts.insert(account.number.clone(), account);
+            }
+            let token_hashes = user.tokens.iter().map(token_hash).collect();
+            users.push(User { id: user.id, name: user.name, token_hashes, accounts: numbers });
+        }
+        let mut it = Self {
+            next_order: config.rules.first_order_id,
+            rules: config.rules,
+            session: config.session,
+            now: UtcNanos(i64::MIN),
+            users,
+            accounts,
+            orders: BTreeMap::new(),
+            book: Book::listing(&config.series),
+            due: BTreeSet::new(),
+            due_seq: 0,
+            next_position: 990_001,
+            next_place: 1,
+            next_session: 1,
+            windows: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            notices: VecDeque::new(),
+            frames: VecDeque::new(),
+            stream_base: "wss://sandbox-ws.tradier.com".to_owned(),
+            transcript: Vec::new(),
+            lines: 0,
+            revision: 0,
+            watched: BTreeMap::new(),
+        };
+        it.open_session(config.session);
+        it
+    }
+
+    /// Takes a market event in, after whatever was due before it.
+    pub fn on_market(&mut self, event: &MarketEvent) {
+        self.advance(event.ts());
+        match event {
+            MarketEvent::Trade(underlying, trade) => self.book.print(*underlying, *trade, self.session.close),
+            MarketEvent::Quote(underlying, quote) => self.book.stock_quote(*underlying, *quote),
+            MarketEvent::OptionQuote(series, quote) => {
+                self.book.quote(*series, *quote);
+                if self.watched.contains_key(series) {
+                    self.match_series(series, true);
+                }
+            }
+        }
+        if !self.streams.is_empty() {
+            self.stream_market(event);
+        }
+    }
+
+    /// Starts the next session: yesterday's orders leave the lists (but for what still works), series are relisted.
+    /// Positions in series that are not listed any more stay.
+    pub fn start_session(&mut self, session: Session, listed: &[ListedSeries]) {
+        self.orders.retain(|_, order| order.is_live());
+        self.book.new_session(listed);
+        for account in self.accounts.values_mut() {
+            account.realized = domain::money::Usd::ZERO;
+            account.unsettled = domain::money::Usd::ZERO;
+            account.day_trades = 0;
+        }
+        self.session = session;
+        self.open_session(session);
+    }
+
+    /// Where streams are reached, such as `ws://127.0.0.1:8080`: shown in session answers.
+    pub fn set_stream_base(&mut self, base: impl Into<String>) {
+        self.stream_base = base.into();
+    }
+
+    /// Counts what changed in orders, money and sessions; reads do not count. Equal numbers, equal state to save.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The session it trades.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The latest market time it has seen.
+    pub const fn now(&self) -> UtcNanos {
+        self.now
+    }
+
+    /// An account as it stands.
+    pub fn account(&self, number: &str) -> Option<&Account> {
+        self.accounts.get(number)
+    }
+
+    /// An order as it stands.
+    pub fn order(&self, id: u64) -> Option<&Order> {
+        self.orders.get(&id)
+    }
+
+    /// Lines since the last call, in order.
+    pub fn take_transcript(&mut self) -> Vec<TranscriptLine> {
+        std::mem::take(&mut self.transcript)
+    }
+
+    /// Everything, to be restored by [`Self::from_bytes`]. Tokens are in it as hashes alone.
+    ///
+    /// # Errors
+    /// [`StateError`] should a value not be representable.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
+        Ok(serde_json::to_vec(self)?)
+    }
+
+    /// A sandbox that goes on where `bytes` were written. Stream connections are gone; sessions are not.
+    ///
+    /// # Errors
+    /// [`StateError`] for bytes of anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        let mut it: Self = serde_json::from_slice(bytes)?;
+        let live: Vec<u64> =
+            it.orders.values().filter(|order| order.is_live()).map(|order| order.id).collect();
+        for id in live {
+            it.watch(id);
+        }
+        it.detach_all();
+        Ok(it)
+    }
+
+    fn record(&mut self, event: TranscriptEvent) {
+        self.lines = self.lines.saturating_add(1);
+        self.transcript.push(TranscriptLine { seq: self.lines, at: self.now, event });
+    }
+
+    fn touch(&mut self) {
+        self.revision = self.revision.saturating_add(1);
+    }
+
+    fn user_of(&self, token: &Token) -> Option<&User> {
+        if token.is_empty() {
+            return None;
+        }
+        let hash = token_hash(token);
+        self.users.iter().find(|user| user.token_hashes.contains(&hash))
+    }
+
+    fn owner(&self, account: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.accounts.iter().any(|it| it == account))
+    }
+}
+
+fn token_hash(token: &Token) -> String {
+    blake3::hash(token.reveal().as_bytes()).to_hex().to_string()
+}

@@ -1,0 +1,162 @@
+//! The sandbox from outside: requests in, replies and transcript out.
+
+mod matching;
+mod rules;
+mod session;
+mod shapes;
+mod streams;
+
+use std::time::Duration;
+
+use broker::transport::{Method, Reply, Request};
+use domain::account::AccountType;
+use domain::calendar::Session;
+use domain::market::{ListedSeries, MarketEvent, OptionQuote, Points, PrintCounts, Trade};
+use domain::money::{Price, Usd};
+use domain::secret::Token;
+use domain::symbol::{OccSymbol, Underlying};
+use domain::time::{UtcNanos, at_new_york};
+use jiff::civil::{date, time};
+
+use super::*;
+
+pub(super) const CALL: &str = "SPXW261120C05610000";
+pub(super) const HIGHER: &str = "SPXW261120C05620000";
+pub(super) const PUT: &str = "SPXW261120P05600000";
+pub(super) const TOMORROW: &str = "SPXW261123C05610000";
+pub(super) const MARGIN: &str = "VA00000001";
+pub(super) const PDT: &str = "VA00000002";
+pub(super) const CASH: &str = "VA00000003";
+
+/// A sandbox at 10:00 with quoted series, and its time.
+pub(super) struct World {
+    pub(super) broker: Sandbox,
+    pub(super) now: UtcNanos,
+    pub(super) token: &'static str,
+}
+
+pub(super) fn config(rules: Rules) -> Config {
+    let account = |number: &str, kind, dollars| AccountConfig {
+        number: number.parse().unwrap(),
+        kind,
+        option_level: 6,
+        cash: Usd::from_dollars(dollars),
+    };
+    let user = |id: &str, token: &str, accounts| UserConfig {
+        id: id.to_owned(),
+        name: "Jane Doe".to_owned(),
+        tokens: vec![Token::new(token)],
+        accounts,
+    };
+    let listed = |series: &str| ListedSeries { series: series.parse().unwrap(), open_interest: Some(1_204) };
+    Config {
+        session: Session::of(date(2026, 11, 20)).unwrap().unwrap(),
+        users: vec![
+            user("id-one", "stub-token", vec![account(MARGIN, AccountType::Margin, 100_000)]),
+            user(
+                "id-two",
+                "other-token",
+                vec![account(PDT, AccountType::Pdt, 50_000), account(CASH, AccountType::Cash, 5_000)],
+            ),
+        ],
+        series: [CALL, HIGHER, PUT, TOMORROW].into_iter().map(listed).collect(),
+        rules,
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(Rules { latencies: Latencies::NONE, ..Rules::live(7) })
+    }
+
+    pub(super) fn with(rules: Rules) -> Self {
+        let now = at_new_york(date(2026, 11, 20), time(10, 0, 0, 0));
+        let mut it = Self { broker: Sandbox::new(config(rules)), now, token: "stub-token" };
+        it.index(5_611.25);
+        it.quote(CALL, 230, 240, 41, 37);
+        it.quote(HIGHER, 100, 110, 20, 20);
+        it.quote(PUT, 145, 155, 10, 10);
+        it.quote(TOMORROW, 900, 920, 5, 5);
+        it
+    }
+
+    pub(super) fn index(&mut self, value: f64) {
+        let (ts, price) = (self.now, Points::from_f64(value));
+        let trade = Trade { ts, sequence: None, price, size: 0, counts: PrintCounts::Everywhere };
+        self.broker.on_market(&MarketEvent::Trade(Underlying::SPX, trade));
+    }
+
+    /// A quote in cents, a millisecond after whatever was before.
+    pub(super) fn quote(&mut self, series: &str, bid: u32, ask: u32, bid_size: u32, ask_size: u32) {
+        self.now = self.now.plus(Duration::from_millis(1));
+        let price = |cents: u32| (cents > 0).then_some(Price::from_cents(cents));
+        let quote = OptionQuote { ts: self.now, bid: price(bid), ask: price(ask), bid_size, ask_size };
+        self.broker.on_market(&MarketEvent::OptionQuote(series.parse().unwrap(), quote));
+    }
+
+    pub(super) fn after(&mut self, time: Duration) -> &mut Self {
+        self.now = self.now.plus(time);
+        self.broker.advance(self.now);
+        self
+    }
+
+    pub(super) fn ask(&mut self, method: Method, path: &str, params: &[(&str, &str)]) -> Reply {
+        let pairs: Vec<_> =
+            params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let form = matches!(method, Method::Post | Method::Put);
+        let request = Request {
+            method,
+            path: format!("/v1{path}"),
+            query: if form { Vec::new() } else { pairs.clone() },
+            form: if form { pairs } else { Vec::new() },
+            token: Token::new(self.token),
+        };
+        self.broker.answer(self.now, &request)
+    }
+
+    pub(super) fn get(&mut self, path: &str, params: &[(&str, &str)]) -> String {
+        text(&self.ask(Method::Get, path, params))
+    }
+
+    /// A limit order in [`MARGIN`], and the answer's body.
+    pub(super) fn limit(&mut self, series: &str, side: &str, quantity: &str, price: &str) -> String {
+        let form = [
+            ("class", "option"),
+            ("symbol", "SPX"),
+            ("option_symbol", series),
+            ("side", side),
+            ("quantity", quantity),
+            ("type", "limit"),
+            ("price", price),
+            ("duration", "day"),
+            ("tag", "q7-01k9x"),
+        ];
+        text(&self.ask(Method::Post, "/accounts/VA00000001/orders", &form))
+    }
+
+    /// A limit order in [`MARGIN`] that the broker takes, at the market.
+    pub(super) fn placed(&mut self, series: &str, side: &str, quantity: &str, price: &str) -> u64 {
+        let body = self.limit(series, side, quantity, price);
+        self.after(Duration::from_millis(1));
+        let id = body.split("\"id\":").nth(1).and_then(|it| it.split(',').next());
+        id.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("not accepted: {body}"))
+    }
+
+    pub(super) fn order(&self, id: u64) -> (Status, u32, Usd) {
+        let order = self.broker.order(id).unwrap();
+        (order.status, order.legs[0].executed, order.average())
+    }
+
+    pub(super) fn held(&self, series: &str) -> i64 {
+        self.broker.account(MARGIN).unwrap().held(&series.parse::<OccSymbol>().unwrap())
+    }
+
+    pub(super) fn cancel(&mut self, id: u64) -> (u16, String) {
+        let reply = self.ask(Method::Delete, &format!("/accounts/{MARGIN}/orders/{id}"), &[]);
+        (reply.status, text(&reply))
+    }
+}
+
+pub(super) fn text(reply: &Reply) -> String {
+    String::from_utf8(reply.body.clone()).unwrap()
+}
