@@ -667,7 +667,8 @@ pub trait Ledger {
 
     // ---- outbox ----
 
-    /// Writes a message on its own: an early one rewritten, a flatten's next pass.
+    /// Writes a message on its own: an early one rewritten, a flatten's next pass. The same message for the same queue
+    /// and instant waits once; an alert is written once per key, sent or not.
     async fn send_later(&self, queue: Queue, message: &Message, due_at: UtcNanos) -> Result<(), LedgerError>;
 
     /// Unsent messages due at `now` or before, oldest first by (due, id), at most `limit`.
@@ -687,7 +688,7 @@ pub trait Ledger {
     /// What the account holds of ours or held in `session`, by entry.
     async fn owned(&self, account: &AccountRef, session: Date) -> Result<Vec<Owned>, LedgerError>;
 
-    /// Stores balances.
+    /// Stores balances. The key is (account, instant).
     async fn record_snapshot(
         &self,
         account: &AccountRef,
@@ -695,17 +696,19 @@ pub trait Ledger {
         reason: &str,
     ) -> Result<(), LedgerError>;
 
-    /// The latest balances, and the first of `session`.
+    /// The first balances of `session` and the latest of all, in order of time; one where they are the same.
     async fn snapshots(&self, account: &AccountRef, session: Date) -> Result<Vec<Snapshot>, LedgerError>;
 
-    /// Writes a reconciliation with the steps and alerts that follow from it.
+    /// Writes a reconciliation with the steps and alerts that follow from it. The key is (account, instant). Intents
+    /// to be stepped get a new version and a step due now; final ones are left alone.
     async fn record_reconciliation(
         &self,
         account: &AccountRef,
         run: &ReconciliationRun,
     ) -> Result<(), LedgerError>;
 
-    /// Books the settlement of what is held of an expired series, once per entry.
+    /// Books the settlement of what is held of an expired series at `price` a share, once per entry: a fill of the
+    /// entry under [`SETTLEMENT`](crate::books::SETTLEMENT).
     async fn record_settlement(
         &self,
         account: &AccountRef,
