@@ -1,1 +1,27 @@
-//! PostgreSQL: the ledger in SQL, rows typed by hand. No transaction handle leaves it.
+//! PostgreSQL: the ledger in SQL. Each method of [`domain::ports::Ledger`] is one transaction; none leaves this crate.
+//!
+//! Rules that every statement keeps:
+//! - Unnamed statements only, no session state, no LISTEN, no session locks: a transaction pooler may stand between.
+//! - A read is one flight: `BEGIN`, the user, the query and `COMMIT` travel together. A write that must look first is
+//!   two: locks and rows come back, [`domain::books`] decides, rows and `COMMIT` go out.
+//! - The user is set per transaction; the role cannot bypass row-level security.
+//! - Locks are taken in one order: kill switch, lease, intents by id, audit head.
+//! - SQLSTATE is what errors are sorted by.
+
+#![forbid(unsafe_code)]
+
+mod control;
+mod error;
+mod ingest;
+mod intents;
+mod ledger;
+pub mod migrate;
+mod money;
+mod outbox;
+mod pool;
+mod positions;
+pub mod reads;
+mod tx;
+mod views;
+
+pub use pool::{ConnectFailed, Health, Limits, Store};
