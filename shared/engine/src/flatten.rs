@@ -158,13 +158,13 @@ pub fn plan(inputs: &FlattenInputs<'_>) -> FlattenPlan {
     for (series, ours) in expiring(inputs) {
         let starts = starts_at(&series, inputs.session, inputs.minutes);
         if inputs.now < starts {
-            plan.flat = false;
             waits_until = Some(waits_until.map_or(starts, |it| it.min(starts)));
             continue;
         }
         plan_series(inputs, series, ours, &mut plan);
     }
     plan.next_due = next_due(inputs, &plan, waits_until);
+    plan.flat = plan.flat && waits_until.is_none();
     plan
 }
 
@@ -205,7 +205,9 @@ fn plan_series(inputs: &FlattenInputs<'_>, series: OccSymbol, ours: u32, plan: &
         plan.stranded.push(stranded("short_at_broker"));
         plan.flat = false;
     } else if i64::from(ours) > broker {
+        // The broker is right about what exists, but its list may lag a fill: it is looked at again until the close.
         plan.stranded.push(stranded("not_at_broker"));
+        plan.flat = plan.flat && inputs.now >= inputs.session.close;
     }
     let quantity = ours.min(u32::try_from(broker.max(0)).unwrap_or(u32::MAX));
     let quote = inputs.quotes.iter().find(|it| it.0 == series).map(|it| &it.1);
@@ -234,6 +236,7 @@ fn plan_series(inputs: &FlattenInputs<'_>, series: OccSymbol, ours: u32, plan: &
     }
     if quantity > 0 {
         plan.flat = false;
+        let Some(price) = price else { return };
         let tag = tag(inputs, &series);
         // This pass was sent already and ended: the next one is another attempt.
         if inputs.orders.iter().all(|it| it.tag != Some(tag)) {
@@ -266,12 +269,12 @@ fn does_the_work(
     order: &BrokerOrder,
     series: OccSymbol,
     quantity: u32,
-    price: Price,
+    price: Option<Price>,
 ) -> bool {
     let is_ours = order.tag.is_some_and(|it| it.intent == tag(inputs, &series).intent);
     let offered = order.single().filter(|leg| leg.side == Side::Sell && !leg.opens);
     let left = offered.map(|leg| leg.quantity.saturating_sub(leg.executed));
-    is_ours && left == Some(quantity) && order.price.is_some_and(|it| it <= price)
+    is_ours && left == Some(quantity) && price.is_none_or(|price| order.price.is_some_and(|it| it <= price))
 }
 
 /// The tag of this pass's close: the same with the database up or down.
@@ -283,25 +286,29 @@ fn tag(inputs: &FlattenInputs<'_>, series: &OccSymbol) -> OrderTag {
 }
 
 /// From mid, rounded up, a tick down each rung to intrinsic value less 0.50; from seven minutes before the last trade the
-/// bid, then under it by 1, 2, 4 ... ticks. Never under the bid before that, and one tick where nobody bids.
-fn price(inputs: &FlattenInputs<'_>, series: &OccSymbol, quote: Option<&OptionQuote>) -> Price {
+/// bid, then under it by 1, 2, 4 ... ticks. Never under the bid before that, and one tick where nobody bids. Without any
+/// quote a patient pass offers nothing, `None`: the next one asks again, and a late one offers at one tick.
+fn price(inputs: &FlattenInputs<'_>, series: &OccSymbol, quote: Option<&OptionQuote>) -> Option<Price> {
     let grid = TickGrid::single_leg(&series.root, inputs.session.date);
     let least = grid.one_tick();
+    let late = inputs.session.before_close(LATE_MINUTES);
+    if quote.is_none() && inputs.now < late {
+        return None;
+    }
     let Some(bid) = quote.and_then(|it| it.bid).map(|it| grid.floor(it)).filter(|it| *it > Price::ZERO)
     else {
-        return least;
+        return Some(least);
     };
-    let late = inputs.session.before_close(LATE_MINUTES);
     if inputs.now >= late {
-        return below_bid(grid, bid, rungs_between(late, inputs.now));
+        return Some(below_bid(grid, bid, rungs_between(late, inputs.now)));
     }
     let starts = starts_at(series, inputs.session, inputs.minutes);
     let rungs = i32::from(rungs_between(starts, inputs.now));
     let mid = quote.and_then(OptionQuote::mid).and_then(|it| Price::from_model(it, Side::Sell, grid).ok());
-    let Some(mid) = mid else { return bid };
+    let Some(mid) = mid else { return Some(bid) };
     let floor = inputs.spot.map(|it| series.intrinsic(it.to_f64()) - UNDER_INTRINSIC);
     let floor = floor.and_then(|it| Price::from_model(it.max(0.0), Side::Sell, grid).ok()).unwrap_or(least);
-    grid.step_by(mid, -rungs).max(floor).max(bid).max(least)
+    Some(grid.step_by(mid, -rungs).max(floor).max(bid).max(least))
 }
 
 /// Whole rungs from one instant to another.
@@ -309,21 +316,22 @@ fn rungs_between(from: UtcNanos, to: UtcNanos) -> u16 {
     u16::try_from(to.since(from).as_nanos() / RUNG.as_nanos()).unwrap_or(u16::MAX)
 }
 
+/// A rung later while something is open, a moment later where it was only cancelled; else when a series that has not
+/// started does.
 fn next_due(
     inputs: &FlattenInputs<'_>,
     plan: &FlattenPlan,
     waits_until: Option<UtcNanos>,
 ) -> Option<UtcNanos> {
-    if plan.flat || inputs.now >= inputs.session.close {
+    let close = inputs.session.close;
+    if inputs.now >= close {
         return None;
     }
-    let is_busy = !(plan.closes.is_empty() && plan.working.is_empty() && plan.stranded.is_empty());
+    if plan.flat {
+        return waits_until;
+    }
     let pace = if plan.cancels.is_empty() { RUNG } else { CONFIRM };
-    let due = match waits_until {
-        Some(start) if !is_busy && plan.cancels.is_empty() => start,
-        Some(_) | None => inputs.now.plus(pace),
-    };
-    Some(due.min(inputs.session.close))
+    Some(inputs.now.plus(pace).min(close))
 }
 
 #[cfg(test)]

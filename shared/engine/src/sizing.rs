@@ -167,7 +167,11 @@ pub fn size(inputs: &SizingInputs<'_>) -> Sizing {
     let day = inputs.now.new_york_date();
     let grid = TickGrid::single_leg(&series.root, day);
     let fees = FeeSchedule::as_of(day);
-    let outcome = Outcome::of(&chosen.model, inputs.levels, inputs.now, chosen.ask);
+    // The chain's spot may lie an instant before the value that triggered: one fit, at the decision's, for the size and
+    // for the gate that asks again from the intent.
+    let mid = chosen.bid.mid(chosen.ask);
+    let model = Model::fit(series, inputs.spot.to_f64(), mid, inputs.now).unwrap_or(chosen.model);
+    let outcome = Outcome::of(&model, inputs.levels, inputs.now, chosen.ask);
 
     let reach = grid.up(chosen.ask);
     let paying = outcome.highest_debit(grid, reach);
@@ -198,8 +202,8 @@ pub fn size(inputs: &SizingInputs<'_>) -> Sizing {
         if reason == "sized" { allowed.min(contracts_by_buying_power.unwrap_or(0)) } else { 0 };
     Sizing {
         series,
-        delta: chosen.model.delta,
-        iv: chosen.model.iv,
+        delta: model.delta,
+        iv: model.iv,
         bid: chosen.bid,
         ask: chosen.ask,
         worst,
@@ -209,7 +213,7 @@ pub fn size(inputs: &SizingInputs<'_>) -> Sizing {
         r_usd,
         gain_at_t1: outcome.gain(worst),
         reward_to_risk: outcome.reward_to_risk(worst),
-        break_even_index: break_even(inputs, &outcome, per_contract_debit),
+        break_even_index: break_even(inputs, &model, &outcome, per_contract_debit),
         max_risk: inputs.limits.max_risk_per_trade,
         contracts_by_risk,
         buying_power,
@@ -223,12 +227,12 @@ pub fn size(inputs: &SizingInputs<'_>) -> Sizing {
 
 /// The index level at which bid x 100 less the charge to close pays `cost` back at half the planned hold, the bid
 /// being half of today's quote width under the model.
-fn break_even(inputs: &SizingInputs<'_>, outcome: &Outcome, cost: Usd) -> Option<Points> {
+fn break_even(inputs: &SizingInputs<'_>, model: &Model, outcome: &Outcome, cost: Usd) -> Option<Points> {
     let chosen = inputs.selected;
     let then = inputs.now.plus(Duration::from_secs_f64(outcome.half_hold_seconds));
     let half_width = (chosen.ask.to_f64() - chosen.bid.to_f64()) / 2.0;
     let needed = (cost.to_f64() + outcome.round_trip_fees.to_f64() / 2.0) / 100.0 + half_width;
-    let pays = |spot: f64| chosen.model.value(spot, then) >= needed;
+    let pays = |spot: f64| model.value(spot, then) >= needed;
     let spot = inputs.spot.to_f64();
     let (mut losing, mut paying) = match chosen.row.series.right {
         Right::Call => (spot * 0.9, spot * 1.1),
@@ -355,6 +359,8 @@ mod tests {
     #[test]
     fn the_gate_computes_the_same_ratio_from_the_intent_alone() {
         let (chosen, levels, limits) = (selected(), long_levels(), RiskLimits::default());
+        let earlier = Model::fit(chosen.row.series, 5_597.0, 9.10, chosen.row.quote.ts).unwrap();
+        let chosen = Selected { model: earlier, ..chosen };
         let sizing = size(&inputs(&chosen, &levels, &limits));
         let intent = opening(&chosen, sizing.worst, 1);
         assert_eq!(reward_to_risk(&intent), sizing.reward_to_risk);

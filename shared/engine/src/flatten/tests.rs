@@ -171,6 +171,24 @@ fn it_closes_the_smaller_of_ours_and_the_brokers_and_never_what_is_foreign() {
 }
 
 #[test]
+fn without_a_quote_a_patient_pass_waits_and_a_late_one_offers_at_one_tick() {
+    let early = World { before_close: (14, 0), ..World::new() };
+    let blind = plan(&early.inputs(&[]));
+    assert_eq!((blind.closes.len(), blind.flat, blind.next_due), (0, false, Some(early.now().plus(RUNG))));
+    let late = World { before_close: (7, 0), ..World::new() };
+    assert_eq!(plan(&late.inputs(&[])).closes[0].price.cents(), 5);
+}
+
+#[test]
+fn what_the_broker_does_not_show_is_looked_for_until_the_close() {
+    let lagging = World { positions: Vec::new(), ..World::new() };
+    let plan = lagging.plan();
+    assert_eq!((plan.flat, plan.next_due), (false, Some(lagging.now().plus(RUNG))));
+    let after = World { before_close: (0, 0), ..lagging };
+    assert_eq!((after.plan().flat, after.plan().stranded.len()), (true, 1));
+}
+
+#[test]
 fn nothing_is_sent_while_an_order_of_ours_works_and_a_foreign_one_is_left_alone() {
     let of_setup = OrderTag { intent: IntentId::of(&[b"stop"]), attempt: AttemptNo::FIRST };
     let busy =
