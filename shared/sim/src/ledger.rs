@@ -27,6 +27,8 @@ mod act;
 mod port;
 mod read;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 
