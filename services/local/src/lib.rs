@@ -11,6 +11,6 @@ pub mod cli;
 pub mod clock;
 pub mod postgres;
 pub mod runtime_api;
-pub mod schedule;
+pub use world::schedule;
 pub mod scratch;
 mod serving;

@@ -4,5 +4,7 @@ pub mod conformance;
 pub mod fixtures;
 pub mod ledger;
 pub mod market;
+pub mod queue;
 
 pub mod broker;
+pub mod vault;

@@ -78,6 +78,24 @@ pub trait Secrets {
     async fn remove(&self, user: UserId, account: AccountId) -> Result<(), SecretError>;
 }
 
+impl<S: Secrets + ?Sized> Secrets for std::rc::Rc<S> {
+    async fn credential(&self, user: UserId, account: AccountId) -> Result<BrokerCredential, SecretError> {
+        (**self).credential(user, account).await
+    }
+
+    async fn all_credentials(&self) -> Result<Vec<BrokerCredential>, SecretError> {
+        (**self).all_credentials().await
+    }
+
+    async fn put(&self, credential: &BrokerCredential) -> Result<String, SecretError> {
+        (**self).put(credential).await
+    }
+
+    async fn remove(&self, user: UserId, account: AccountId) -> Result<(), SecretError> {
+        (**self).remove(user, account).await
+    }
+}
+
 /// An order event of the broker's account stream: it wakes the poller and decides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BrokerOrderEvent {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::market::{MarketEvent, OptionQuote, Quote, Trade};
 use domain::money::Price;
+use domain::secret::Token;
 use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +111,13 @@ impl Sandbox {
         self.streams.insert(id.clone(), session);
         self.touch();
         id
+    }
+
+    /// Opens a stream session for the user behind `token`, as the request for one would; `None` for an unknown token.
+    pub fn open_stream(&mut self, token: &Token, kind: StreamKind, now: UtcNanos) -> Option<String> {
+        self.advance(now);
+        let user = self.user_of(token)?.id.clone();
+        Some(self.new_stream(&user, kind))
     }
 
     pub(super) fn stream_url(&self, kind: StreamKind) -> String {

@@ -1,0 +1,317 @@
+//! The day itself: ticks, what falls due, and the messages that follow, in market time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use domain::market::{MarketEvent, MarketSource, SourceError};
+use domain::ports::{Clock, Ledger, LedgerError, Queue, SendError, Sender};
+use domain::time::UtcNanos;
+use ingester::{Ingester, account_stream};
+
+use crate::parts::{AccountFrame, Delivery, Mailboxes, Parts, SteeredClock, Venue};
+use crate::schedule::{self, Scheduled};
+use crate::work::{self, Counter, Post};
+
+/// How long a failed message stays invisible: the queues' visibility time-out.
+pub const VISIBILITY: Duration = Duration::from_secs(180);
+/// How often a message is received before it is a dead letter.
+pub const RECEIVES_MAX: u32 = 5;
+/// Outbox rows handed on at once.
+const ROWS_MAX: u32 = 200;
+/// Rounds of messages at one instant: more means that two functions keep waking each other.
+const ROUNDS_MAX: u32 = 10_000;
+
+/// Why a day could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DayError {
+    /// The market data broke.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The books did not answer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A queue did not answer.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// A function broke a rule of the runtime.
+    #[error("function on queue {queue}: {why}")]
+    Function {
+        /// Its queue.
+        queue: &'static str,
+        /// What happened.
+        why: String,
+    },
+    /// Messages went round and round without time moving.
+    #[error("messages at {at} did not come to rest in {ROUNDS_MAX} rounds")]
+    Restless {
+        /// The instant.
+        at: UtcNanos,
+    },
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Market events taken.
+    pub events: u64,
+    /// Messages worked.
+    pub messages: u64,
+    /// Messages given back.
+    pub returned: u64,
+    /// Messages buried.
+    pub buried: u64,
+    /// Schedules fired.
+    pub schedules: u64,
+    /// Schedules whose function failed.
+    pub schedules_failed: u64,
+}
+
+/// How far a day has come, for whoever watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Market time.
+    pub at: UtcNanos,
+    /// What was counted.
+    pub counts: Counts,
+}
+
+/// A running day.
+#[derive(Debug)]
+pub struct Day<'a, P, S> {
+    parts: &'a P,
+    source: S,
+    ingester: Ingester,
+    peeked: Option<MarketEvent>,
+    source_over: bool,
+    schedule: VecDeque<(UtcNanos, Scheduled)>,
+    post: Post,
+    /// Failed messages, in hand until their visibility time-out has passed on the market's clock.
+    returned: BTreeMap<(UtcNanos, u64), (Queue, Delivery)>,
+    /// Whether the outbox may hold something new.
+    outbox_dirty: bool,
+    outbox_due: Option<UtcNanos>,
+    counts: Counts,
+}
+
+impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
+    /// A day about to open: the clock stands before its first schedule.
+    pub fn new(parts: &'a P, source: S, ingester: Ingester) -> Self {
+        let schedule = schedule::of(&source.profile().session, &parts.switches()).into();
+        Self {
+            parts,
+            source,
+            ingester,
+            peeked: None,
+            source_over: false,
+            schedule,
+            post: Post::default(),
+            returned: BTreeMap::new(),
+            outbox_dirty: true,
+            outbox_due: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The ingester.
+    pub const fn ingester(&self) -> &Ingester {
+        &self.ingester
+    }
+
+    /// What was counted so far.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Runs to the end of the day. `watch` is called as time moves and may hold it back.
+    ///
+    /// # Errors
+    /// [`DayError`] when a part did not answer; everything written stays, and the same day can be taken up again.
+    pub async fn run(&mut self, mut watch: impl AsyncFnMut(&Progress)) -> Result<Counts, DayError> {
+        loop {
+            self.settle().await?;
+            let tick = self.peek()?.map(|it| it.ts());
+            let due = self.next_due();
+            match (tick, due) {
+                (None, None) => return Ok(self.counts),
+                (Some(tick), due) if due.is_none_or(|due| tick <= due) => self.feed(due, &mut watch).await?,
+                (_, Some(due)) => {
+                    self.parts.clock().advance_to(due);
+                    watch(&Progress { at: due, counts: self.counts }).await;
+                    self.fire().await?;
+                }
+                (Some(_), None) => {}
+            }
+        }
+    }
+
+    /// Takes market events until something follows from one, or something else is due first.
+    async fn feed(
+        &mut self,
+        due: Option<UtcNanos>,
+        watch: &mut impl AsyncFnMut(&Progress),
+    ) -> Result<(), DayError> {
+        let mut watched = UtcNanos(i64::MIN);
+        while let Some(event) = self.peek()? {
+            let ts = event.ts();
+            if due.is_some_and(|due| ts > due) {
+                break;
+            }
+            self.peeked = None;
+            self.parts.clock().advance_to(ts);
+            self.parts.venue().on_market(&event);
+            self.ingester.on_event(&event);
+            self.counts.events += 1;
+            if ts.since(watched) >= Duration::from_secs(1) {
+                watched = ts;
+                watch(&Progress { at: ts, counts: self.counts }).await;
+            }
+            let broker_due = self.parts.venue().next_due().is_some_and(|at| due.is_none_or(|due| at < due));
+            if self.ingester.wants_commit() || broker_due {
+                break;
+            }
+        }
+        if self.source_over && self.peeked.is_none() {
+            self.ingester.finish();
+        }
+        Ok(())
+    }
+
+    fn peek(&mut self) -> Result<Option<MarketEvent>, DayError> {
+        if self.peeked.is_none() && !self.source_over {
+            self.peeked = self.source.next_event()?;
+            self.source_over = self.peeked.is_none();
+        }
+        Ok(self.peeked)
+    }
+
+    /// The next instant at which something happens that is not a tick.
+    fn next_due(&self) -> Option<UtcNanos> {
+        let schedule = self.schedule.front().map(|it| it.0);
+        let returned = self.returned.keys().next().map(|it| it.0);
+        let feed = if self.source_over { None } else { self.ingester.next_due() };
+        [schedule, self.outbox_due, self.parts.venue().next_due(), self.post.next_due(), returned, feed]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Works what is due at the clock's instant; messages follow in [`Self::settle`].
+    async fn fire(&mut self) -> Result<(), DayError> {
+        let now = self.parts.clock().now();
+        self.parts.venue().advance(now);
+        self.ingester.on_time(now);
+        let later = self.returned.split_off(&(UtcNanos(now.0.saturating_add(1)), 0));
+        for (_, (queue, delivery)) in std::mem::replace(&mut self.returned, later) {
+            self.parts.mail().give_back(queue, &delivery).await?;
+            self.post.note(queue);
+        }
+        for (queue, message) in self.post.due(now) {
+            self.counter().send(queue, &message, Duration::ZERO).await?;
+        }
+        while self.schedule.front().is_some_and(|it| it.0 <= now) {
+            let Some((_, what)) = self.schedule.pop_front() else { break };
+            // What the minute before left is worked before the next function looks.
+            self.settle().await?;
+            self.counts.schedules += 1;
+            if let Err(error) = work::scheduled(self.parts, &self.post, what).await {
+                self.counts.schedules_failed += 1;
+                tracing::error!(function = what.function(), "{} failed at {now}: {error}", what.function());
+            }
+            self.outbox_dirty = true;
+        }
+        if self.outbox_due.is_some_and(|it| it <= now) {
+            self.outbox_dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Works everything that can be worked at this instant, until nothing moves.
+    async fn settle(&mut self) -> Result<(), DayError> {
+        for _ in 0..ROUNDS_MAX {
+            if self.ingester.wants_commit() {
+                self.ingester.commit(self.parts.ledger()).await?;
+                self.outbox_dirty = true;
+            }
+            self.take_frames().await?;
+            self.relay().await?;
+            if !self.round().await? {
+                return Ok(());
+            }
+        }
+        Err(DayError::Restless { at: self.parts.clock().now() })
+    }
+
+    async fn take_frames(&mut self) -> Result<(), DayError> {
+        for AccountFrame { account, text } in self.parts.venue().frames().await {
+            let at = self.parts.clock().now();
+            account_stream::on_broker_frame(self.parts.ledger(), &account, &text, at).await?;
+            self.outbox_dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Hands outbox rows that are due to their queues.
+    async fn relay(&mut self) -> Result<(), DayError> {
+        if !self.outbox_dirty {
+            return Ok(());
+        }
+        let now = self.parts.clock().now();
+        loop {
+            let rows = self.parts.ledger().due_outbox(now, ROWS_MAX).await?;
+            if rows.is_empty() {
+                break;
+            }
+            let mut sent = Vec::with_capacity(rows.len());
+            for row in &rows {
+                self.counter().send(row.queue, &row.message, Duration::ZERO).await?;
+                sent.push(row.id);
+            }
+            self.parts.ledger().mark_sent(&sent, now).await?;
+        }
+        self.outbox_due = self.parts.ledger().next_due().await?;
+        self.outbox_dirty = false;
+        Ok(())
+    }
+
+    /// Receives every visible message and works each; tells whether there was one.
+    async fn round(&mut self) -> Result<bool, DayError> {
+        let mut hand: Vec<(Queue, Delivery)> = Vec::new();
+        for queue in self.post.waiting() {
+            for delivery in self.parts.mail().receive(queue).await? {
+                self.post.take(queue);
+                hand.push((queue, delivery));
+            }
+        }
+        // The queue's order is nobody's promise: theirs is by queue, then by what they say.
+        let rank = |queue: Queue| Queue::ALL.iter().position(|it| *it == queue);
+        hand.sort_by(|a, b| (rank(a.0), &a.1.body).cmp(&(rank(b.0), &b.1.body)));
+        let any = !hand.is_empty();
+        for (queue, delivery) in hand {
+            self.work(queue, delivery).await?;
+        }
+        Ok(any)
+    }
+
+    async fn work(&mut self, queue: Queue, delivery: Delivery) -> Result<(), DayError> {
+        let done = work::deliver(self.parts, &self.post, queue, &delivery).await;
+        let done = done.map_err(|why| DayError::Function { queue: queue.as_str(), why })?;
+        self.counts.messages += 1;
+        self.outbox_dirty = true;
+        let mail = self.parts.mail();
+        if done {
+            mail.delete(queue, &delivery).await?;
+        } else if delivery.receives >= RECEIVES_MAX {
+            self.counts.buried += 1;
+            mail.bury(queue, &delivery).await?;
+        } else {
+            self.counts.returned += 1;
+            let due = self.parts.clock().now().plus(VISIBILITY);
+            self.returned.insert((due, self.counts.returned), (queue, delivery));
+        }
+        Ok(())
+    }
+
+    fn counter(&self) -> Counter<'_, P> {
+        Counter { parts: self.parts, post: &self.post }
+    }
+}
