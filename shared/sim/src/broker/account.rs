@@ -137,7 +137,7 @@ fn mark(state: Option<&SeriesState>) -> Usd {
 
 /// The largest loss at expiry of `legs` per underlying and expiry, premiums not counted: the full width of a
 /// defined-risk spread (TRADIER.md section 17.5). `None` when it has no bound.
-pub fn requirement(legs: impl Iterator<Item = (OccSymbol, i64)>) -> Option<Usd> {
+pub(super) fn requirement(legs: impl Iterator<Item = (OccSymbol, i64)>) -> Option<Usd> {
     let mut groups: BTreeMap<(Underlying, Date), Vec<(OccSymbol, i64)>> = BTreeMap::new();
     for (series, quantity) in legs {
         groups.entry((series.underlying(), series.expiry)).or_default().push((series, quantity));
@@ -172,7 +172,7 @@ fn payoff(group: &[(OccSymbol, i64)], spot: i64) -> i64 {
 }
 
 /// Whether every short contract has a long one of the same right beside it.
-pub fn covered(group: &[(OccSymbol, i64)]) -> bool {
+pub(super) fn covered(group: &[(OccSymbol, i64)]) -> bool {
     [Right::Call, Right::Put].into_iter().all(|right| {
         let net = group.iter().filter(|(series, _)| series.right == right).map(|(_, quantity)| *quantity);
         net.fold(0, i64::saturating_add) >= 0

@@ -242,7 +242,7 @@ impl Sandbox {
                 date,
                 contract_size: size.then_some(100),
                 expiration_type: kind.then_some(if weekly { "weeklys" } else { "standard" }),
-                strikes: strikes.then(|| Under("strike", Several(levels))),
+                strikes: strikes.then_some(Under("strike", Several(levels))),
             }
         };
         let rows = Several::some(dates.into_iter().map(row).collect()).map(|it| Under("expiration", it));

@@ -1,0 +1,254 @@
+//! One port: accepts connections, counts what is in flight, sends frames, ends cleanly.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use domain::ports::Clock;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sim::broker::Sandbox;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::http;
+
+/// Connections open at once; more are closed at once.
+const CONNECTIONS_MAX: usize = 1_024;
+/// A client that has not sent its request's head by then is dropped.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an end waits for answers that are being written.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Writes what changed to the data directory: called before an answer leaves, whenever [`Sandbox::revision`] moved.
+pub type Journal = Box<dyn FnMut(&mut Sandbox) -> anyhow::Result<()>>;
+
+/// The port could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}; choose another port or end the program that holds it")]
+pub struct BindError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// What connections share.
+pub(crate) struct Shared<C> {
+    pub(crate) sandbox: Rc<RefCell<Sandbox>>,
+    pub(crate) clock: C,
+    journal: RefCell<Option<Journal>>,
+    journaled: Cell<u64>,
+    handlers: Cell<usize>,
+    connections: Cell<usize>,
+    frames_waiting: Cell<usize>,
+    frames_sent: Cell<u64>,
+    activity: Notify,
+    pub(crate) streams: RefCell<BTreeMap<String, mpsc::Sender<String>>>,
+    pub(crate) ending: watch::Receiver<bool>,
+}
+
+impl<C: Clock> Shared<C> {
+    /// Journals what changed since the last time. False when that failed: the answer must not leave.
+    pub(crate) fn journal(&self) -> bool {
+        let mut sandbox = self.sandbox.borrow_mut();
+        if sandbox.revision() == self.journaled.get() {
+            return true;
+        }
+        if let Some(journal) = self.journal.borrow_mut().as_mut()
+            && let Err(error) = journal(&mut sandbox)
+        {
+            tracing::error!(error = format!("{error:#}"), "the sandbox could not journal a change");
+            return false;
+        }
+        self.journaled.set(sandbox.revision());
+        true
+    }
+
+    /// Hands every frame that is due to its connection. A connection that does not read is ended.
+    pub(crate) fn flush_frames(&self) {
+        let frames = self.sandbox.borrow_mut().take_frames();
+        for frame in frames {
+            let mut streams = self.streams.borrow_mut();
+            let Some(sender) = streams.get(&frame.session) else { continue };
+            if sender.try_send(frame.text).is_ok() {
+                self.frames_waiting.set(self.frames_waiting.get().saturating_add(1));
+            } else {
+                streams.remove(&frame.session);
+                self.sandbox.borrow_mut().detach(&frame.session);
+            }
+        }
+    }
+
+    pub(crate) fn frame_done(&self, written: bool) {
+        self.frames_waiting.set(self.frames_waiting.get().saturating_sub(1));
+        if written {
+            self.frames_sent.set(self.frames_sent.get().saturating_add(1));
+        }
+        self.activity.notify_waiters();
+    }
+
+    /// Ends connections whose stream was replaced by a newer one.
+    pub(crate) fn drop_replaced(&self) {
+        let sandbox = self.sandbox.borrow();
+        self.streams.borrow_mut().retain(|session, _| sandbox.is_attached(session));
+    }
+
+    pub(crate) fn handling(self: &Rc<Self>) -> Handling<C> {
+        self.handlers.set(self.handlers.get().saturating_add(1));
+        Handling(Rc::clone(self))
+    }
+}
+
+/// A request being handled.
+pub(crate) struct Handling<C>(Rc<Shared<C>>);
+
+impl<C> Drop for Handling<C> {
+    fn drop(&mut self) {
+        self.0.handlers.set(self.0.handlers.get().saturating_sub(1));
+        self.0.activity.notify_waiters();
+    }
+}
+
+/// The sandbox behind a port on this machine.
+pub struct Listener<C> {
+    shared: Rc<Shared<C>>,
+    address: SocketAddr,
+    end: watch::Sender<bool>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl<C: Clock + 'static> Listener<C> {
+    /// Listens on `address` for `sandbox`, at `clock`'s time. Must run inside a `LocalSet`.
+    ///
+    /// # Errors
+    /// [`BindError`] names the address.
+    pub async fn bind(
+        address: SocketAddr,
+        sandbox: Rc<RefCell<Sandbox>>,
+        clock: C,
+        journal: Option<Journal>,
+    ) -> Result<Self, BindError> {
+        let refused = |source| BindError { address, source };
+        let socket = TcpListener::bind(address).await.map_err(refused)?;
+        let address = socket.local_addr().map_err(refused)?;
+        sandbox.borrow_mut().set_stream_base(format!("ws://{address}"));
+        let (end, ending) = watch::channel(false);
+        let shared = Rc::new(Shared {
+            sandbox,
+            clock,
+            journal: RefCell::new(journal),
+            journaled: Cell::new(0),
+            handlers: Cell::new(0),
+            connections: Cell::new(0),
+            frames_waiting: Cell::new(0),
+            frames_sent: Cell::new(0),
+            activity: Notify::new(),
+            streams: RefCell::new(BTreeMap::new()),
+            ending,
+        });
+        let accepting = tokio::task::spawn_local(accept(Rc::clone(&shared), socket));
+        Ok(Self { shared, address, end, accepting })
+    }
+
+    /// Where it listens; the port is real even when 0 was asked for.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Requests being handled and frames handed to connections but not yet written.
+    pub fn in_flight(&self) -> usize {
+        self.shared.handlers.get().saturating_add(self.shared.frames_waiting.get())
+    }
+
+    /// Frames written to connections since the start, for comparison with what the other side received.
+    pub fn frames_sent(&self) -> u64 {
+        self.shared.frames_sent.get()
+    }
+
+    /// Connected streams.
+    pub fn streams(&self) -> usize {
+        self.shared.streams.borrow().len()
+    }
+
+    /// Wakes whenever a request or a frame is done.
+    pub async fn activity(&self) {
+        self.shared.activity.notified().await;
+    }
+
+    /// Journals what changed without a request (executions, the close) and sends the frames that are due. The runner
+    /// calls it after every advance of the sandbox.
+    ///
+    /// # Errors
+    /// The journal's own, already logged.
+    pub fn flush_frames(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.shared.journal(), "the sandbox could not journal a change");
+        self.shared.flush_frames();
+        Ok(())
+    }
+
+    /// Stops accepting, lets answers finish for at most two seconds, ends every stream.
+    pub async fn shutdown(self) {
+        self.end.send_replace(true);
+        self.shared.streams.borrow_mut().clear();
+        let finished = async {
+            while self.shared.connections.get() > 0 {
+                self.shared.activity.notified().await;
+            }
+        };
+        if tokio::time::timeout(GRACE, finished).await.is_err() {
+            tracing::warn!("some connections to the sandbox did not end in time");
+        }
+        self.accepting.abort();
+    }
+}
+
+async fn accept<C: Clock + 'static>(shared: Rc<Shared<C>>, socket: TcpListener) {
+    let mut ending = shared.ending.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = ending.wait_for(|it| *it) => return,
+        };
+        match accepted {
+            Ok((stream, _)) if shared.connections.get() < CONNECTIONS_MAX => {
+                shared.connections.set(shared.connections.get().saturating_add(1));
+                tokio::task::spawn_local(serve(Rc::clone(&shared), stream));
+            }
+            Ok(_) => tracing::warn!("the sandbox has {CONNECTIONS_MAX} connections and closes another"),
+            // Out of file descriptors or the like: others may be closing theirs.
+            Err(error) => {
+                tracing::warn!(%error, "the sandbox could not accept a connection");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+async fn serve<C: Clock + 'static>(shared: Rc<Shared<C>>, stream: TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its delay");
+    }
+    let service = service_fn(|request| http::handle(Rc::clone(&shared), request));
+    let connection = http1::Builder::new()
+        .half_close(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut ending = shared.ending.clone();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = ending.wait_for(|it| *it) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the sandbox ended early");
+    }
+    shared.connections.set(shared.connections.get().saturating_sub(1));
+    shared.activity.notify_waiters();
+}
