@@ -115,12 +115,12 @@ pub(super) fn broken(file: &str, line: u64, column: u64, expected: String) -> So
 
 fn csv_error(file: &'static str, error: &csv::Error) -> SourceError {
     let line = error.position().map_or(0, csv::Position::line);
-    let expected = match error.kind() {
-        ErrorKind::Io(error) => format!("an intact gzip file ({error})"),
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{expected_len} cells as in the header, found {len}")
-        }
-        _ => format!("a CSV row ({error})"),
+    let expected = if let ErrorKind::Io(error) = error.kind() {
+        format!("an intact gzip file ({error})")
+    } else if let ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
+        format!("{expected_len} cells as in the header, found {len}")
+    } else {
+        format!("a CSV row ({error})")
     };
     broken(file, line, 0, expected)
 }
