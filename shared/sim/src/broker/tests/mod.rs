@@ -1,5 +1,6 @@
 //! The sandbox from outside: requests in, replies and transcript out.
 
+mod client;
 mod matching;
 mod rules;
 mod session;
@@ -8,7 +9,7 @@ mod streams;
 
 use std::time::Duration;
 
-use broker::transport::{Method, Reply, Request};
+use ::broker::transport::{Method, Reply, Request};
 use domain::account::AccountType;
 use domain::calendar::Session;
 use domain::market::{ListedSeries, MarketEvent, OptionQuote, Points, PrintCounts, Trade};
