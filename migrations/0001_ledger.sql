@@ -387,7 +387,8 @@ CREATE TABLE audit_heads (
     user_id uuid NOT NULL,
     no bigint NOT NULL,
     hash bytea NOT NULL,
-    FOREIGN KEY (account_id, user_id) REFERENCES accounts (account_id, user_id)
+    -- Deferred: the first record may be written by the statement that makes the account.
+    FOREIGN KEY (account_id, user_id) REFERENCES accounts (account_id, user_id) DEFERRABLE INITIALLY DEFERRED
 );
 
 CREATE FUNCTION audit_link() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -67,18 +67,23 @@ const WRITE: &str = concat!(
     SELECT count(*) FROM w"
 );
 
+/// A close that names its entry names one of the same account and series.
 const RECORD: &str = concat!(
-    "WITH w AS (INSERT INTO order_intents (intent_id, account_id, user_id, environment, setup_id, flatten_session, sequence,
+    "WITH opened AS (SELECT $10::text IS NULL OR EXISTS (SELECT FROM order_intents WHERE intent_id = $10 AND account_id = $2
+            AND effect = 'opening' AND series = $13) AS fits),
+    w AS (INSERT INTO order_intents (intent_id, account_id, user_id, environment, setup_id, flatten_session, sequence,
             action, effect, opening_id, family, underlying, series, quantity, worst_cents, session, decided_ns, state,
             reason, version, gates, breakdown, body)
-        VALUES ($1, $2, $3, $4, $5, $6::text::date, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::text::date, $17, $18, $19,
-            1, $20, $21, $22)
+        SELECT $1, $2, $3, $4, $5, $6::text::date, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::text::date, $17, $18, $19,
+            1, $20, $21, $22 FROM opened WHERE fits
         ON CONFLICT (intent_id) DO NOTHING RETURNING account_id, user_id),
     l AS (INSERT INTO audit (account_id, user_id, at_ns, what, about, body)
         SELECT account_id, user_id, $23, $24, $1, jsonb_build_object('state', $18::text, 'reason', $19::text, 'gates', $20::jsonb)
         FROM w),
-    ", SEND!("$25", "$26", "$27", "(SELECT count(*) FROM w) > 0"), "
-    SELECT count(*), (SELECT count(*) FROM order_intents WHERE intent_id = $1 AND account_id = $2) FROM w"
+    ",
+    SEND!("$25", "$26", "$27", "(SELECT count(*) FROM w) > 0"),
+    " SELECT count(*), (SELECT count(*) FROM order_intents WHERE intent_id = $1 AND account_id = $2), (SELECT fits FROM opened)
+    FROM w"
 );
 
 /// An intent read under its locks.
@@ -289,9 +294,11 @@ pub(crate) async fn record(store: &Store, new: &NewIntent) -> Result<Recorded, L
     .await?;
     let row = crate::views::only(WHAT, &rows)?;
     let (written, known): (i64, i64) = (column(WHAT, row, 0)?, column(WHAT, row, 1)?);
+    let fits: bool = column(WHAT, row, 2)?;
     match (written, known) {
         (1, _) => Ok(Recorded::New),
         (_, 1) => Ok(Recorded::Known),
+        _ if !fits => Err(refused(WHAT, format!("the entry it names did not open {series} here"))),
         _ => Err(refused(WHAT, "the id is another account's")),
     }
 }

@@ -60,7 +60,9 @@ pub fn decode(body: &str) -> Result<Message, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::ids::SetupId;
+    use domain::account::{AccountRef, Environment};
+    use domain::ids::{AccountId, BrokerOrderId, IntentId, SetupId, UserId};
+    use domain::time::UtcNanos;
 
     #[test]
     fn a_transition_is_spelled_in_camel_case_with_its_version() {
@@ -68,6 +70,25 @@ mod tests {
         let text = encode(&message);
         insta::assert_snapshot!(text, @r#"{"version":1,"type":"transition","setup":"00000000000000000000000000","sequence":2,"tries":0}"#);
         assert_eq!(decode(&text).unwrap(), message);
+    }
+
+    #[test]
+    fn every_message_reads_back_as_it_was_written() {
+        let account = AccountRef {
+            user: "00000000-0000-0000-0000-000000000001".parse::<UserId>().unwrap(),
+            account: "00000000-0000-0000-0000-000000000002".parse::<AccountId>().unwrap(),
+            environment: Environment::Sandbox,
+        };
+        let intent = IntentId::from_bytes([1; 16]);
+        for message in [
+            Message::Transition { setup: SetupId::from_bytes([2; 16]), sequence: 2, tries: 1 },
+            Message::Step { account, intent, version: 7, tries: 2 },
+            Message::BrokerOrder { account, order: BrokerOrderId(9_000_000_000) },
+            Message::Flatten { account, session: UtcNanos(0).new_york_date(), at_once: true },
+            Message::Alert { key: "k".into(), level: "info".into(), text: "t".into() },
+        ] {
+            assert_eq!(decode(&encode(&message)).unwrap(), message);
+        }
     }
 
     #[test]

@@ -132,6 +132,7 @@ pub enum Message {
         /// Which.
         intent: IntentId,
         /// The version this step was written for; another one means somebody moved on, and the message is done.
+        #[serde(rename = "intentVersion")]
         version: i64,
         /// How often the message was early and rewritten.
         tries: u16,
