@@ -10,4 +10,4 @@ pub mod merge;
 pub mod tape;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

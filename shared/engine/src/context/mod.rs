@@ -181,6 +181,11 @@ impl Context {
         self.quotes
     }
 
+    /// Whose volume and quotes stand in for the index's.
+    pub fn proxy(&self) -> Option<Underlying> {
+        self.proxy
+    }
+
     /// Whether the source has a proxy at all.
     pub fn has_proxy(&self) -> bool {
         self.proxy.is_some()

@@ -198,6 +198,11 @@ impl SetupEngine {
         }
     }
 
+    /// Whether a setup of a direction that has not ended is such.
+    fn holds(&self, direction: Direction, such: impl Fn(&Planned) -> bool) -> bool {
+        self.planned.iter().any(|it| it.setup.direction == direction && such(it))
+    }
+
     fn side(&self, direction: Direction) -> &Side {
         match direction {
             Direction::Long => &self.long,

@@ -33,19 +33,19 @@ pub(super) fn form(engine: &mut SetupEngine, look: &Look<'_>, steps: &mut Vec<St
             direction.reached(price, behind(direction, edge, part_of(atr, profile.approach_atr)));
         let departed =
             direction.reached(price, ahead(direction, edge, part_of(atr, profile.departure_atr)));
+        let breaking = engine.holds(direction, |it| it.entry == Entry::Break || it.setup.state.is_live());
+        let live = engine.holds(direction, |it| it.setup.state.is_live());
         let side = engine.side_mut(direction);
-        side.break_armed |= inside;
+        // A setup's own time inside the range does not arm the next one.
+        side.break_armed |= inside && !breaking;
         side.pullback_armed |= inside;
         let (breaks, pulls) = (side.break_armed && near, side.pullback_armed && departed);
         let open = look.at >= entry_from(look.ctx) && look.at < entry_until(look.ctx);
-        if !open || side.triggered >= profile.session_cap_per_direction {
+        if !open || live || side.triggered >= profile.session_cap_per_direction {
             continue;
         }
         for (wanted, entry, anchor) in [(breaks, Entry::Break, edge), (pulls, Entry::Pullback, price)] {
-            let taken = engine
-                .planned
-                .iter()
-                .any(|it| it.entry == entry && it.setup.direction == direction && !it.setup.state.is_live());
+            let taken = engine.holds(direction, |it| it.entry == entry);
             if !wanted || taken || engine.formed >= profile.formed_cap {
                 continue;
             }
