@@ -9,8 +9,8 @@
 //!   the day 0.55 to 0.80 %), one shock in a hundred 2.5 times as large, and about one jump a day of a fifth of
 //!   the day's standard deviation. A short day has 0.8 of the day's variation.
 //! - **Shape**: after the 15-minute opening range, which starts at 09:31, the target follows legs given in widths
-//!   of that range ([`DayShape`], two tales each): a straight run or one after a pullback, a quiet or a lingering
-//!   range, a gap that goes on or is faded half way, two failed breaks or one failure and a half-way return. Times
+//!   of that range ([`DayShape`], two tales each): a straight run or one after a pullback, a range left late
+//!   in vain or with success, a gap that goes on or is faded half way, two failed breaks or one failure and a half-way return. Times
 //!   shrink on a short day.
 //! - **SPY** trades around a tenth of it with a basis of a few hundredths of a point; about 14 quotes and 8 prints
 //!   a second, more where volatility is. Spreads are one cent, two when it moves; sizes lean to the side the
@@ -57,9 +57,9 @@ const DATES: [Date; 11] = [
     date(2026, 11, 27),
     date(2026, 11, 30),
     date(2026, 12, 1),
-    date(2026, 12, 3),
-    date(2026, 12, 23),
     date(2026, 12, 24),
+    date(2026, 12, 23),
+    date(2026, 12, 3),
 ];
 
 /// The session a seed plays on unless told otherwise.

@@ -74,7 +74,7 @@ impl Story {
             (DayShape::Trend | DayShape::Gap, false) => straight_run(start),
             (DayShape::Trend, true) => run_after_pullback(start),
             (DayShape::Range, false) => quiet(dice),
-            (DayShape::Range, true) => lingering(start),
+            (DayShape::Range, true) => late_break(dice),
             (DayShape::Gap, true) => half_way_and_back(start),
             (DayShape::Whipsaw, false) => two_failures(start),
             (DayShape::Whipsaw, true) => failure_then_half_way(start),
@@ -100,8 +100,8 @@ fn straight_run(t: f64) -> Vec<Leg> {
     vec![
         leg(t, 0.3),
         leg(t + 12.0, 0.8),
-        leg(t + 75.0, 2.0),
-        leg(t + 95.0, 1.7),
+        leg(t + 45.0, 2.0),
+        leg(t + 65.0, 1.8),
         leg(t + 200.0, 2.9),
         leg(390.0, 3.1),
     ]
@@ -118,18 +118,30 @@ fn run_after_pullback(t: f64) -> Vec<Leg> {
     ]
 }
 
+/// Between the edges until a late break that leads nowhere.
 fn quiet(dice: &mut Dice) -> Vec<Leg> {
-    let mut side = 1.0;
-    (0..12)
-        .map(|i| {
-            side = -side;
-            tight(RANGE_END_MIN + 31.0 * f64::from(i + 1), side * dice.between(0.05, 0.22))
-        })
-        .collect()
+    let mut legs = inside(dice);
+    legs.extend([tight(324.0, 0.75), tight(390.0, 0.8)]);
+    legs
 }
 
-fn lingering(t: f64) -> Vec<Leg> {
-    vec![leg(t, 0.3), tight(t + 14.0, 0.72), tight(300.0, 0.78), tight(390.0, 0.74)]
+/// Between the edges until a late break that is still on its way at the close.
+fn late_break(dice: &mut Dice) -> Vec<Leg> {
+    let mut legs = inside(dice);
+    legs.extend([tight(324.0, 0.8), tight(341.0, 1.2), tight(390.0, 1.45)]);
+    legs
+}
+
+/// From side to side within the opening range until a quarter to three.
+fn inside(dice: &mut Dice) -> Vec<Leg> {
+    let mut side = 1.0;
+    (1..=9)
+        .map(|i| {
+            side = -side;
+            let level = side * dice.between(0.03, 0.18);
+            Leg { minute: RANGE_END_MIN + 33.0 * f64::from(i), level, half_life_min: 1.5 }
+        })
+        .collect()
 }
 
 fn half_way_and_back(t: f64) -> Vec<Leg> {
