@@ -8,5 +8,7 @@
 mod http;
 mod listener;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use listener::{BindError, Journal, Listener};

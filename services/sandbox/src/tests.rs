@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::{Journal, Listener};
 use domain::account::AccountType;
 use domain::calendar::Session;
 use domain::market::{MarketEvent, OptionQuote};
@@ -13,7 +14,6 @@ use domain::ports::Clock;
 use domain::secret::Token;
 use domain::time::UtcNanos;
 use futures_util::{SinkExt, StreamExt};
-use sandbox::{Journal, Listener};
 use sim::broker::{AccountConfig, Config, Latencies, Rules, Sandbox, UserConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
