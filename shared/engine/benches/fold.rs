@@ -2,7 +2,11 @@
 //!
 //! Target: at most 10 ns a tick for the fold. Run with `cargo bench -p engine --profile fast --bench fold`.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros make undocumented items; a bench may fail loudly")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "criterion's macros make undocumented items; a bench may fail loudly"
+)]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use domain::calendar::Session;

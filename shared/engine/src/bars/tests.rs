@@ -1,7 +1,5 @@
 use domain::calendar::Session;
-use domain::market::{
-    MarketEvent, Microbar, Points, PrintCounts, Quote, QuoteSide, SourceProfile, Trade,
-};
+use domain::market::{MarketEvent, Microbar, Points, PrintCounts, Quote, QuoteSide, SourceProfile, Trade};
 use domain::symbol::Underlying;
 use domain::time::{NANOS_PER_MILLI, UtcNanos};
 use jiff::civil::date;
@@ -97,10 +95,8 @@ fn a_print_is_joined_with_the_last_quote_strictly_before_it() {
 #[test]
 fn switched_off_quotes_leave_open_high_low_close_and_volume_as_they_are() {
     let events = || [Q(quote(1, 10_000, 10_002, (3, 4))), T(print(5, 10_002, 7)), T(print(9, 9_999, 1))];
-    let (on, off) = (
-        bars(FoldRules::share(1, true), &events())[0],
-        bars(FoldRules::share(1, false), &events())[0],
-    );
+    let (on, off) =
+        (bars(FoldRules::share(1, true), &events())[0], bars(FoldRules::share(1, false), &events())[0]);
     assert_eq!((on.ohlc, on.volume, on.trades, on.ticks), (off.ohlc, off.volume, off.trades, off.ticks));
     assert_eq!((off.buy_volume, off.sell_volume, off.neutral_volume), (0, 0, 8));
     assert_eq!((off.bid_size_at_close, off.bid_ask_imbalance(), off.avg_spread_bps()), (None, None, None));
@@ -130,7 +126,10 @@ fn sizes_at_the_close_are_those_standing_strictly_before_the_end_of_the_last_sec
     assert_eq!(sizes(only(&events(quote(999, 10_000, 10_002, (30, 40))))), (Some(30), Some(40)));
     assert_eq!(sizes(only(&events(quote(1_000, 10_000, 10_002, (30, 40))))), (Some(3), Some(4)));
     assert_eq!(sizes(only(&events(quote(900, 10_003, 10_002, (30, 40))))), (None, None), "crossed");
-    let no_size = Quote { ask: Some(QuoteSide { price: Points(1_000_200), size: None }), ..quote(900, 10_000, 0, (7, 0)) };
+    let no_size = Quote {
+        ask: Some(QuoteSide { price: Points(1_000_200), size: None }),
+        ..quote(900, 10_000, 0, (7, 0))
+    };
     assert_eq!(sizes(only(&events(no_size))), (Some(7), None), "a price without a size is valid for price");
 }
 
@@ -296,7 +295,8 @@ fn seconds(events: &[MarketEvent]) -> (Vec<Second>, super::tape::TapeCounts) {
 
 #[test]
 fn bad_data_is_dropped_and_counted_by_its_reason() {
-    let numbered = |at, n| MarketEvent::Trade(Underlying::SPY, Trade { sequence: Some(n), ..print(at, 10_000, 1) });
+    let numbered =
+        |at, n| MarketEvent::Trade(Underlying::SPY, Trade { sequence: Some(n), ..print(at, 10_000, 1) });
     let (seconds, counts) = seconds(&[
         numbered(100, 7),
         numbered(100, 7),
@@ -373,8 +373,11 @@ fn a_source_of_minutes_is_not_silent_between_them() {
 #[test]
 fn a_missing_number_in_a_contiguous_feed_is_a_gap_and_a_late_one_is_not() {
     let rules = TapeRules::of(&SourceProfile { contiguous_sequence: true, ..source() }, true);
-    let numbered = |at, n| MarketEvent::Trade(Underlying::SPY, Trade { sequence: Some(n), ..print(at, 10_000, 1) });
-    for (numbers, gaps) in [(vec![(1, 1), (2, 2), (3, 3)], 0), (vec![(1, 1), (3, 3), (2, 2)], 0), (vec![(1, 1), (3, 3)], 1)] {
+    let numbered =
+        |at, n| MarketEvent::Trade(Underlying::SPY, Trade { sequence: Some(n), ..print(at, 10_000, 1) });
+    for (numbers, gaps) in
+        [(vec![(1, 1), (2, 2), (3, 3)], 0), (vec![(1, 1), (3, 3), (2, 2)], 0), (vec![(1, 1), (3, 3)], 1)]
+    {
         let mut tape = Tape::new(rules.clone());
         let events: Vec<_> = numbers.iter().map(|&(at, n)| numbered(at, n)).collect();
         run(&mut tape, &events, 1_000);

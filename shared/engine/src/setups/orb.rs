@@ -17,7 +17,8 @@ use domain::setup::{Direction, Setup, SetupKind, SetupLevels, SetupState, Trigge
 use domain::time::UtcNanos;
 
 use super::{
-    Caps, DIRECTIONS, Entry, Look, Planned, SetupEngine, Step, ahead, behind, extremes, gates, minutes, part_of,
+    Caps, DIRECTIONS, Entry, Look, Planned, SetupEngine, Step, ahead, behind, extremes, gates, minutes,
+    part_of,
 };
 use crate::context::{Context, Range};
 
@@ -29,10 +30,8 @@ pub(super) fn form(engine: &mut SetupEngine, look: &Look<'_>, steps: &mut Vec<St
     for direction in DIRECTIONS {
         let edge = edge_of(&range, direction);
         let inside = !direction.reached(price, edge);
-        let near =
-            direction.reached(price, behind(direction, edge, part_of(atr, profile.approach_atr)));
-        let departed =
-            direction.reached(price, ahead(direction, edge, part_of(atr, profile.departure_atr)));
+        let near = direction.reached(price, behind(direction, edge, part_of(atr, profile.approach_atr)));
+        let departed = direction.reached(price, ahead(direction, edge, part_of(atr, profile.departure_atr)));
         let breaking = engine.holds(direction, |it| it.entry == Entry::Break || it.setup.state.is_live());
         let live = engine.holds(direction, |it| it.setup.state.is_live());
         let side = engine.side_mut(direction);
@@ -95,11 +94,8 @@ pub(super) fn work(caps: Caps, it: &mut Planned, look: &Look<'_>, steps: &mut Ve
 /// Keeps how long price has been beyond the edge and how far a pullback went.
 fn note_progress(it: &mut Planned, look: &Look<'_>) {
     let direction = it.setup.direction;
-    it.beyond_since = if direction.reached(look.ohlc.close, it.edge) {
-        it.beyond_since.or(Some(look.bar))
-    } else {
-        None
-    };
+    it.beyond_since =
+        if direction.reached(look.ohlc.close, it.edge) { it.beyond_since.or(Some(look.bar)) } else { None };
     let (_, worst) = extremes(direction, &look.ohlc);
     it.extreme = Some(match it.extreme {
         Some(old) if direction.reached(worst, old) => old,

@@ -74,7 +74,12 @@ fn second(n: usize, price: f64, proxy: Option<Proxy>) -> Second {
         spread_sum: it.spread_bps * 1_000_000 * i64::from(it.quoted),
         ..bar(ts_open, price / 10.0, price / 10.0, price / 10.0)
     });
-    Second { ts_open, index: Some(bar(ts_open, price, price, price)), proxy, in_session: source().session.holds(ts_open) }
+    Second {
+        ts_open,
+        index: Some(bar(ts_open, price, price, price)),
+        proxy,
+        in_session: source().session.holds(ts_open),
+    }
 }
 
 fn play(source: &SourceProfile, quotes: bool, seconds: &[Second]) -> Vec<Step> {
@@ -107,16 +112,19 @@ const HOLD: Leg = (20, 5_611.5);
 fn a_break_lives_until_its_target_its_stop_or_its_time() {
     let near = (10, 5_609.0);
     let entered = "forming:break ready:break triggered:break";
+    // Until a quarter past two price swings inside the range; the trade then lasts into the session's end.
+    let mut late = [(90, 5_607.0), (90, 5_604.0)].repeat(90);
+    late.extend([BREAK, HOLD, (1_200, 5_622.5), (6_000, 5_622.6)]);
     for (legs, ending) in [
         (vec![near, BREAK, HOLD, (300, 5_640.0)], "t1_hit:t1 t2_hit:t2"),
         (vec![near, BREAK, HOLD, (200, 5_595.0)], "stopped:stop"),
         (vec![near, BREAK, HOLD, (100, 5_623.0), (100, 5_605.0)], "t1_hit:t1 stopped:break_even_stop"),
         (
-            vec![near, BREAK, HOLD, (100, 5_624.0), (120, 5_620.0), (420, 5_627.0), (300, 5_605.0)],
+            vec![near, BREAK, HOLD, (100, 5_624.0), (300, 5_620.0), (420, 5_627.0), (300, 5_605.0)],
             "t1_hit:t1 t1_hit:trail stopped:trailed_stop",
         ),
         (vec![near, BREAK, HOLD, (60 * 46, 5_612.0)], "expired:hold_max"),
-        (vec![(60 * 270, 5_605.0), BREAK, HOLD, (1_200, 5_622.5), (6_000, 5_622.6)], "t1_hit:t1 expired:session_end"),
+        (late, "t1_hit:t1 expired:session_end"),
     ] {
         let steps = play(&source(), true, &seconds(&legs, Some(FINE)));
         assert_eq!(story(&steps, Direction::Long), format!("{entered} {ending}"), "{legs:?}");
@@ -134,13 +142,42 @@ fn a_break_downwards_is_the_same_upside_down() {
 #[test]
 fn what_does_not_trigger_ends_with_the_gate_that_said_no() {
     let against = Proxy { skew: -40, ..FINE };
-    let (run, fall) = ([(10, 5_609.0), BREAK, HOLD, (120, 5_640.0)], [(10, 5_609.0), BREAK, HOLD, (120, 5_600.0)]);
+    let (run, fall) =
+        ([(10, 5_609.0), BREAK, HOLD, (120, 5_640.0)], [(10, 5_609.0), BREAK, HOLD, (120, 5_600.0)]);
     let no_proxy = SourceProfile { proxy: None, ..source() };
     for (source, legs, proxy, ending, gate, reason) in [
-        (source(), run, Some(against), "missed:left_without_entry", "aggressor_skew", "microstructure_insufficient"),
-        (source(), fall, Some(against), "invalidated:back_inside", "aggressor_skew", "microstructure_insufficient"),
-        (source(), run, Some(Proxy { quoted: 59, ..FINE }), "missed:left_without_entry", "microstructure_coverage", "microstructure_insufficient"),
-        (source(), run, Some(Proxy { spread_bps: 4, ..FINE }), "missed:left_without_entry", "microstructure_spread", "microstructure_insufficient"),
+        (
+            source(),
+            run,
+            Some(against),
+            "missed:left_without_entry",
+            "aggressor_skew",
+            "microstructure_insufficient",
+        ),
+        (
+            source(),
+            fall,
+            Some(against),
+            "invalidated:back_inside",
+            "aggressor_skew",
+            "microstructure_insufficient",
+        ),
+        (
+            source(),
+            run,
+            Some(Proxy { quoted: 59, ..FINE }),
+            "missed:left_without_entry",
+            "microstructure_coverage",
+            "microstructure_insufficient",
+        ),
+        (
+            source(),
+            run,
+            Some(Proxy { spread_bps: 4, ..FINE }),
+            "missed:left_without_entry",
+            "microstructure_spread",
+            "microstructure_insufficient",
+        ),
         (no_proxy, run, None, "missed:left_without_entry", "aggressor_skew", "microstructure_unavailable"),
     ] {
         let steps = play(&source, true, &seconds(&legs, proxy));
@@ -156,9 +193,17 @@ fn switched_off_quotes_skip_the_microstructure_gates_and_say_so() {
     let legs = [(10, 5_609.0), BREAK, HOLD, (300, 5_640.0)];
     let steps = play(&source(), false, &seconds(&legs, Some(Proxy { quoted: 0, skew: 0, ..FINE })));
     let trigger = steps.iter().find(|it| it.transition.to == SetupState::Triggered).unwrap();
-    let skipped: Vec<_> =
-        trigger.transition.gates.iter().filter(|it| it.verdict == Verdict::Skip).map(|it| it.reason.as_str()).collect();
-    assert_eq!(skipped, ["quotes_switched_off", "quotes_switched_off", "quotes_switched_off", "macro_inputs_missing"]);
+    let skipped: Vec<_> = trigger
+        .transition
+        .gates
+        .iter()
+        .filter(|it| it.verdict == Verdict::Skip)
+        .map(|it| it.reason.as_str())
+        .collect();
+    assert_eq!(
+        skipped,
+        ["quotes_switched_off", "quotes_switched_off", "quotes_switched_off", "macro_inputs_missing"]
+    );
 }
 
 #[test]
@@ -169,7 +214,13 @@ fn a_floor_on_macro_alignment_blocks_while_its_inputs_are_missing() {
     let steps: Vec<_> =
         seconds(&legs, Some(FINE)).iter().flat_map(|it| take(&mut ctx, &mut engine, it)).collect();
     assert!(steps.iter().all(|it| it.transition.to != SetupState::Triggered));
-    assert!(steps.iter().any(|it| it.transition.gates.iter().any(|it| it.blocks() && it.reason == "macro_inputs_missing")));
+    assert!(
+        steps.iter().any(|it| it
+            .transition
+            .gates
+            .iter()
+            .any(|it| it.blocks() && it.reason == "macro_inputs_missing"))
+    );
 }
 
 #[test]
@@ -212,7 +263,10 @@ fn levels_are_one_and_two_r_from_the_middle_of_the_zone() {
     assert_eq!((it.t1.minus(middle), it.t2.minus(middle).0), (it.r_index, 2 * it.r_index.0));
     assert_eq!(middle.minus(it.stop), it.r_index);
     assert_eq!(setup.facts.aggressor_skew_at_trigger, Some(0.4));
-    assert_eq!((setup.facts.bid_ask_imbalance_at_trigger, setup.facts.macro_alignment_score), (Some(0.5), None));
+    assert_eq!(
+        (setup.facts.bid_ask_imbalance_at_trigger, setup.facts.macro_alignment_score),
+        (Some(0.5), None)
+    );
 }
 
 fn any_legs() -> impl Strategy<Value = Vec<Leg>> {
