@@ -18,7 +18,7 @@ use super::{daily, day, has_date, not_recorded, session_of};
 
 pub(super) const TRADES: &str = "spy_trades_tick.csv.gz";
 const QUOTES: &str = "spy_1s_quotes.csv.gz";
-/// Implied volatility of the day where the table has no VIX of the evening before.
+/// Standard deviation of the session's log return that options cost where no VIX of the evening before is at hand.
 const DAY_MOVE: f64 = 0.008;
 /// The part of a day's implied move that falls between the open and the close.
 const SESSION_PART: f64 = 0.8;
@@ -159,7 +159,7 @@ impl MarketSource for SpyTicks {
     }
 }
 
-/// SPY in thousandths is the index in hundredths.
+/// SPY to the index, exactly: both count in 1/10,000.
 const fn ten_times(price: Points) -> Points {
     Points(price.0.saturating_mul(10))
 }
