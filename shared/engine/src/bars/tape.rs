@@ -133,6 +133,7 @@ pub enum GapKind {
 /// What the tape hands on, in time order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "almost every item is a second; a box would allocate for each")]
 pub enum TapeItem {
     /// A second ended.
     Second(Second),

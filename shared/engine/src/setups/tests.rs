@@ -182,7 +182,7 @@ fn what_does_not_trigger_ends_with_the_gate_that_said_no() {
     ] {
         let steps = play(&source, true, &seconds(&legs, proxy));
         assert_eq!(story(&steps, Direction::Long), format!("forming:break ready:break {ending}"), "{gate}");
-        let last = steps.iter().filter(|it| it.transition.to.is_terminal()).next_back().unwrap();
+        let last = steps.iter().rfind(|it| it.transition.to.is_terminal()).unwrap();
         let check = last.transition.gates.iter().find(|it| it.gate == gate).unwrap();
         assert_eq!((check.verdict, check.reason.as_str()), (Verdict::Block, reason), "{gate}");
     }
