@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod http;
+
 use domain::account::AccountRef;
 use domain::ids::UserId;
 use domain::kill::{KillRow, KillScope, KillState};

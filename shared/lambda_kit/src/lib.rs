@@ -1,10 +1,17 @@
-//! What every Lambda binary needs: logs, environment, market clock, SQS batches, the relay of the outbox.
+//! What every Lambda binary needs: logs, environment, market clock, clients, SQS batches, HTTP, the relay of the
+//! outbox. What a function does not use is behind a feature, so that it does not link it.
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "notes", feature = "secrets", feature = "sqs"))]
+pub mod aws;
 pub mod clock;
 pub mod env;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod logs;
+#[cfg(feature = "notes")]
+pub mod notes;
 #[cfg(feature = "sqs")]
 pub mod queue;
 pub mod relay;
