@@ -1,4 +1,6 @@
 //! Behaviour of the whole, one module per behaviour.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod conformance;
+mod postgresql;
 mod tidy;

@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql, Type};
 
+use crate::entry::stop_within;
 use crate::error::{corrupt, refused};
-use crate::intents::stop_within;
 use crate::money::dollars;
 use crate::pool::Store;
 use crate::tx::Tx;

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod entry;
 mod error;
 mod ingest;
 mod intents;

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use tokio_postgres::types::{Json, ToSql, Type};
 
 use crate::control::no_account;
+use crate::entry::step_within;
 use crate::error::{corrupt, refused};
-use crate::intents::step_within;
 use crate::money::dollars;
 use crate::outbox::{Letters, SEND};
 use crate::pool::Store;
