@@ -77,13 +77,31 @@ mod tests {
     fn a_frame_tells_which_orders_to_ask_for() {
         let order = |id: u64| vec![BrokerOrderId(id)];
         for (what, text, orders, heartbeats, unknown) in [
-            ("a fill", r#"{"id":229065,"event":"order","status":"filled","executed_quantity":1.0}"#, order(229_065), 0, 0),
+            (
+                "a fill",
+                r#"{"id":229065,"event":"order","status":"filled","executed_quantity":1.0}"#,
+                order(229_065),
+                0,
+                0,
+            ),
             ("an id as text", r#"{"id":"229065","event":"order","exec_quantity":"1"}"#, order(229_065), 0, 0),
-            ("beyond 32 bits", r#"{"id":9007199254740993,"event":"order"}"#, order(9_007_199_254_740_993), 0, 0),
+            (
+                "beyond 32 bits",
+                r#"{"id":9007199254740993,"event":"order"}"#,
+                order(9_007_199_254_740_993),
+                0,
+                0,
+            ),
             ("a leg", r#"{"id":12,"parent_id":11,"event":"order","status":"open"}"#, order(11), 0, 0),
             ("an empty parent", r#"{"id":12,"parent_id":null,"event":"order"}"#, order(12), 0, 0),
             ("a parent of 0", r#"{"id":12,"parent_id":0,"event":"order"}"#, order(12), 0, 0),
-            ("a heartbeat", r#"{"event":"heartbeat","status":"active","timestamp":"2026-11-20T15:00:00Z"}"#, vec![], 1, 0),
+            (
+                "a heartbeat",
+                r#"{"event":"heartbeat","status":"active","timestamp":"2026-11-20T15:00:00Z"}"#,
+                vec![],
+                1,
+                0,
+            ),
             ("an order without an id", r#"{"event":"order","status":"open"}"#, vec![], 0, 1),
             ("another event", r#"{"event":"trade","id":7}"#, vec![], 0, 1),
             ("no JSON", "<html>", vec![], 0, 1),

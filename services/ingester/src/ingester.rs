@@ -233,9 +233,7 @@ impl Ingester {
 
     /// Written after everything it covers, so that nothing is lost by going on from it.
     async fn write_checkpoint(&mut self, ledger: &impl Ledger) -> Result<(), LedgerError> {
-        let bytes = self
-            .checkpoint()
-            .map_err(|why| LedgerError::Refused { what: "save_checkpoint", why })?;
+        let bytes = self.checkpoint().map_err(|why| LedgerError::Refused { what: "save_checkpoint", why })?;
         ledger.save_checkpoint(self.source.session.date, &bytes).await?;
         self.written_at = Some(self.market.tape().watermark());
         self.uncovered = false;
@@ -264,9 +262,8 @@ impl Ingester {
         let spot = self.market.context().last()?.close;
         let reach = i128::from(spot.0) * i128::from(CHAIN_WITHIN_PCT) / 100;
         // A strike is in thousandths, a value of the index in ten thousandths.
-        let near = |series: &OccSymbol| {
-            (i128::from(series.strike.0) * 10 - i128::from(spot.0)).abs() <= reach
-        };
+        let near =
+            |series: &OccSymbol| (i128::from(series.strike.0) * 10 - i128::from(spot.0)).abs() <= reach;
         let rows = self.options.iter().filter(|(series, _)| near(series)).map(|(series, quote)| ChainRow {
             series: *series,
             quote: *quote,

@@ -90,10 +90,8 @@ impl Market {
             self.context.apply(item);
             match item {
                 TapeItem::Second(second) => {
-                    let symbols = [
-                        (Some(self.context.symbol()), second.index),
-                        (self.context.proxy(), second.proxy),
-                    ];
+                    let symbols =
+                        [(Some(self.context.symbol()), second.index), (self.context.proxy(), second.proxy)];
                     out.bars.extend(symbols.into_iter().filter_map(|(symbol, bar)| symbol.zip(bar)));
                     out.steps.extend(self.setups.on_second(second, &self.context));
                 }

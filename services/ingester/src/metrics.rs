@@ -81,7 +81,10 @@ mod tests {
         for ms in [0, 0, 3, 3, 3, 3, 3, 3, 3, 900] {
             lag.note(UtcNanos::from_secs(1), UtcNanos(1_000_000_000 + ms * NANOS_PER_MILLI));
         }
-        assert_eq!((lag.quantile_ms(0.1), lag.quantile_ms(0.5), lag.quantile_ms(0.99)), (Some(1), Some(4), Some(1_024)));
+        assert_eq!(
+            (lag.quantile_ms(0.1), lag.quantile_ms(0.5), lag.quantile_ms(0.99)),
+            (Some(1), Some(4), Some(1_024))
+        );
         lag.note(UtcNanos::from_secs(9), UtcNanos::from_secs(1));
         assert_eq!(lag.quantile_ms(0.25), Some(1), "a clock ahead of ours is no lag");
     }

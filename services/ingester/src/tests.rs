@@ -1,0 +1,192 @@
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use domain::market::{MarketEvent, MarketSource, SourceProfile};
+use domain::ports::Ledger;
+use domain::setup::SetupState;
+use engine::profile::Profile;
+use sim::ledger::MemLedger;
+use sim::market::{GeneratedSession, SessionSpec};
+
+use crate::{CheckpointError, Emission, Ingester, Replay};
+
+/// Drives a future of the in-memory ledger, which never waits.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(it) => it,
+        Poll::Pending => panic!("the in-memory ledger waits for nothing"),
+    }
+}
+
+/// The first `limit` events of a generated short session.
+fn day(limit: usize) -> (SourceProfile, Vec<MarketEvent>) {
+    let mut source = GeneratedSession::new(&SessionSpec::of_seed(5)).unwrap();
+    let mut events = Vec::new();
+    while events.len() < limit {
+        let Some(event) = source.next_event().unwrap() else { break };
+        events.push(event);
+    }
+    (source.profile().clone(), events)
+}
+
+fn feed(ingester: &mut Ingester, events: &[MarketEvent]) {
+    for event in events {
+        while let Some(due) = ingester.next_due().filter(|it| *it < event.ts()) {
+            ingester.on_time(due);
+        }
+        ingester.on_event(event);
+    }
+}
+
+fn emissions(ingester: &Ingester) -> Vec<Emission> {
+    ingester.emissions().cloned().collect()
+}
+
+#[test]
+fn a_generated_day_goes_into_the_ledger_once_whoever_restarts_in_between() {
+    let (source, events) = day(usize::MAX);
+    let (profile, ledger) = (Profile::orb_v1(), MemLedger::new());
+    let mut whole = Ingester::new(&source, &profile, true);
+    feed(&mut whole, &events);
+    whole.finish();
+    let expected = emissions(&whole);
+    let bars: usize = whole.bars().map(|(_, it)| it.len()).sum();
+
+    let mut ingester = Ingester::new(&source, &profile, true);
+    let mut restarts = 0;
+    for (n, event) in events.iter().enumerate() {
+        feed(&mut ingester, std::slice::from_ref(event));
+        if ingester.wants_commit() {
+            now(ingester.commit(&ledger)).unwrap();
+        }
+        // A crash loses everything since the last checkpoint; the source starts again with its first event.
+        if n % 60_011 == 60_010 {
+            restarts += 1;
+            let saved = now(ledger.checkpoint(source.session.date)).unwrap().unwrap();
+            ingester = Ingester::restore(&saved, &source, &profile, true, Replay::FromStart).unwrap();
+            feed(&mut ingester, &events[..=n]);
+        }
+    }
+    ingester.finish();
+    now(ingester.commit(&ledger)).unwrap();
+    assert!(restarts > 3 && !ingester.wants_commit());
+
+    let books = now(ledger.setups(source.session.date)).unwrap();
+    let recorded: usize = books.iter().map(|it| it.transitions.len()).sum();
+    assert_eq!(recorded, expected.len());
+    for it in &expected {
+        let step = &it.record.transition;
+        let kept = now(ledger.transition(step.setup, step.sequence)).unwrap();
+        assert_eq!(kept.as_ref(), Some(&it.record));
+        if let Some(chain) = &it.chain {
+            assert_eq!(now(ledger.chain(chain.id())).unwrap().as_ref(), Some(chain));
+        }
+    }
+    let stored: usize =
+        [source.index, source.proxy.unwrap()].map(|it| ledger.microbars(it).len()).iter().sum();
+    assert_eq!(stored, bars);
+    assert_eq!(ingester.metrics(), whole.metrics());
+    assert_eq!(ingester.metrics().tape.dropped.total(), 0);
+    assert!(ingester.metrics().coverage_pct().is_some_and(|it| it > 90.0));
+}
+
+#[test]
+fn a_trigger_comes_with_the_chain_around_spot_and_nothing_else_does() {
+    let (source, events) = day(usize::MAX);
+    let mut ingester = Ingester::new(&source, &Profile::orb_v1(), true);
+    feed(&mut ingester, &events);
+    ingester.finish();
+    let all = emissions(&ingester);
+    assert!(all.iter().any(|it| it.record.transition.to == SetupState::Triggered), "the day has a trigger");
+    for it in &all {
+        let opens = it.record.transition.to == SetupState::Triggered;
+        assert_eq!(it.chain.is_some(), opens, "{:?}", it.record.transition);
+        assert_eq!(it.record.chain, it.chain.as_ref().map(|it| it.id()));
+        let Some(chain) = &it.chain else { continue };
+        let spot = chain.spot.to_f64();
+        assert!(chain.rows.len() > 100, "{} rows", chain.rows.len());
+        assert!(chain.rows.is_sorted_by_key(|it| it.series));
+        for row in &chain.rows {
+            assert!((row.series.strike.points() - spot).abs() <= 0.03 * spot);
+            assert_eq!(row.series.expiry, source.session.date);
+            assert!(row.quote.ts <= chain.ts && chain.ts == it.at);
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_lost_the_answer_gets_the_same_again_without_effect() {
+    let (source, events) = day(usize::MAX);
+    let (profile, ledger) = (Profile::orb_v1(), MemLedger::new());
+    for _ in 0..2 {
+        let mut ingester = Ingester::new(&source, &profile, true);
+        feed(&mut ingester, &events);
+        ingester.finish();
+        now(ingester.commit(&ledger)).unwrap();
+        assert_eq!(ingester.metrics().transitions_refused, 0);
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused_and_says_what_to_do() {
+    let (source, events) = day(1_000);
+    let mut ingester = Ingester::new(&source, &Profile::orb_v1(), true);
+    feed(&mut ingester, &events);
+    let saved = ingester.checkpoint().unwrap();
+    let other = SourceProfile { name: "generated:seed=6".to_owned(), ..source.clone() };
+    let restore = |bytes: &[u8], source| {
+        Ingester::restore(bytes, source, &Profile::orb_v1(), true, Replay::Live).map(|it| it.events())
+    };
+    assert_eq!(restore(&saved, &source).unwrap(), 1_000);
+    let refused = restore(&saved, &other).unwrap_err();
+    assert!(
+        matches!(refused, CheckpointError::OtherRun { .. }) && refused.to_string().contains("same source")
+    );
+    for bytes in [&b""[..], b"{}", br#"{"version":2,"run":{"source":"","profile":"","quotes":true}}"#] {
+        assert!(matches!(restore(bytes, &source), Err(CheckpointError::Unreadable(_))));
+    }
+}
+
+/// A recorded session, where its files lie beside the checkout.
+fn recorded(date: &str) -> Option<Ingester> {
+    let dir = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
+    if !dir.exists() {
+        println!("skipped: {} is not there", dir.display());
+        return None;
+    }
+    let mut source = crate::sources::open_recorded(dir, date.parse().unwrap()).unwrap();
+    let mut ingester = Ingester::new(source.profile(), &Profile::orb_v1(), true);
+    while let Some(event) = source.next_event().unwrap() {
+        feed(&mut ingester, std::slice::from_ref(&event));
+    }
+    ingester.finish();
+    Some(ingester)
+}
+
+#[test]
+fn a_day_of_minutes_without_a_proxy_gets_ready_and_never_triggers() {
+    let Some(ingester) = recorded("2021-01-04") else { return };
+    let all = emissions(&ingester);
+    let states: Vec<_> = all.iter().map(|it| it.record.transition.to).collect();
+    assert!(states.contains(&SetupState::Ready), "{states:?}");
+    assert!(!states.contains(&SetupState::Triggered));
+    for it in all.iter().filter(|it| it.record.transition.from == Some(SetupState::Ready)) {
+        let gates = &it.record.transition.gates;
+        let reasons: Vec<_> = gates.iter().filter(|it| it.blocks()).map(|it| it.reason.as_str()).collect();
+        assert!(reasons.contains(&"microstructure_unavailable"), "{reasons:?}");
+        let resolution = gates.iter().find(|it| it.gate == "source_resolution").unwrap();
+        assert_eq!(resolution.observed.as_deref(), Some("60s"));
+    }
+}
+
+#[test]
+fn a_day_of_spy_ticks_forms_setups_on_the_index_made_from_them() {
+    let Some(ingester) = recorded("2013-10-07") else { return };
+    let all = emissions(&ingester);
+    let states: Vec<_> = all.iter().map(|it| it.record.transition.to).collect();
+    assert!(states.contains(&SetupState::Triggered), "{states:?}");
+    let metrics = ingester.metrics();
+    assert!(metrics.coverage_pct().is_some_and(|it| it > 60.0), "{metrics:?}");
+    assert_eq!(metrics.tape.dropped.total(), 0);
+}
