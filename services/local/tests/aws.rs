@@ -1,5 +1,7 @@
 //! Queues and secrets by their protocols, through the AWS SDK.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,8 +36,10 @@ fn transition(sequence: u32) -> Message {
 
 #[tokio::test]
 async fn every_queue_carries_messages_and_hides_what_was_received() {
+    let begun = tokio::time::Instant::now();
     let aws = AwsLocal::start().await.unwrap();
     let queues = aws.create_queues().await.unwrap();
+    println!("endpoints and queues are there after {:?}", begun.elapsed());
     let client = aws.sqs();
     let sender = sender(&client, &queues);
     for queue in Queue::ALL {
@@ -131,7 +135,7 @@ fn credential(n: u128, environment: Environment, token: &str) -> BrokerCredentia
         },
         token: Token::new(token),
         number: format!("VA{n:08}").try_into().unwrap(),
-        flatten_foreign: n % 2 == 0,
+        flatten_foreign: n.is_multiple_of(2),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The binary itself: exit codes and where its words go.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
+
 use std::process::{Command, Output};
 
 fn claxton(args: &[&str], env: &[(&str, &str)]) -> Output {

@@ -1,5 +1,7 @@
 //! The launcher against a real PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
+
 use std::ffi::OsString;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -38,7 +40,9 @@ fn run_alone(test: &str, prepare: impl FnOnce(&mut Command)) -> std::process::Ou
 async fn a_cluster_starts_keeps_its_data_and_stops() {
     let scratch = Scratch::new("keeps");
     let options = PostgresOptions::fast(scratch.path().join("postgres"));
+    let begun = tokio::time::Instant::now();
     let first = Postgres::start(&options).await.unwrap();
+    println!("a new cluster answers after {:?}", begun.elapsed());
     first.create_database("books", None).await.unwrap();
     let client = connect(&first.admin_url("books")).await;
     client.batch_execute("CREATE TABLE t AS SELECT 'kept' AS word").await.unwrap();
@@ -46,7 +50,9 @@ async fn a_cluster_starts_keeps_its_data_and_stops() {
     first.stop().await.unwrap();
     assert!(!alive(pid), "process {pid} is still there");
 
+    let begun = tokio::time::Instant::now();
     let second = Postgres::start(&options).await.unwrap();
+    println!("an existing cluster answers after {:?}", begun.elapsed());
     assert!(!second.took_over());
     assert!(second.has_database("books").await.unwrap());
     assert_eq!(ask(&second.admin_url("books"), "SELECT word FROM t").await, "kept");

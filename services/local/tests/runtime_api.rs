@@ -2,6 +2,12 @@
 //!
 //! The bootstrap is this very program: `bootstrap` below is started as a process of its own and polls like any function.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: what fails here fails the test"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
