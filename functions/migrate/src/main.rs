@@ -1,2 +1,23 @@
-//! Entry point.
-fn main() {}
+//! Entry point: invoked by a deployment.
+
+use lambda_kit::diagnostic;
+use lambda_kit::env::Env;
+use lambda_kit::wiring::start;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+fn main() -> Result<(), Error> {
+    start(run)
+}
+
+async fn run(env: Env) -> Result<(), Error> {
+    // The role that owns the schema is not the one that functions work as, where a deployment keeps them apart.
+    let url = match env.get("MIGRATE_DATABASE_URL") {
+        Some(url) => url,
+        None => env.required("DATABASE_URL")?,
+    };
+    lambda_runtime::run(service_fn(move |_: LambdaEvent<Value>| async move {
+        migrate::run(url).await.map_err(|it| diagnostic(it.into()))
+    }))
+    .await
+}

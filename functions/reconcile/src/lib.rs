@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use domain::account::{AccountRef, Switches};
 use domain::calendar::Session;
+use domain::intent::Origin;
 use domain::market::Points;
 use domain::order::BrokerOrder;
 use domain::ports::{
@@ -165,9 +166,13 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
         let mut steps = Vec::new();
         // A tag of ours without a row has nobody to step: its difference is told.
         for view in intents.iter().filter(|it| findings.steps.contains(&it.intent.head().id)) {
+            let head = view.intent.head();
             stepped = stepped.saturating_add(1);
             if !view.state.is_final() {
-                steps.push(view.intent.head().id);
+                // A flatten's passes read its orders by themselves.
+                if !matches!(head.origin, Origin::Flatten(_)) {
+                    steps.push(head.id);
+                }
             } else if let Some(order) = view.last_attempt().and_then(|it| it.broker_order) {
                 // An ended intent takes no step, but a late execution is still read from its order.
                 self.ledger.record_broker_event(account, order, at).await?;

@@ -10,6 +10,8 @@
 pub mod budget;
 pub mod connector;
 #[cfg(feature = "https")]
+pub mod deployment;
+#[cfg(feature = "https")]
 pub mod https;
 mod json;
 mod reply;

@@ -18,6 +18,7 @@ pub mod relay;
 #[cfg(feature = "secrets")]
 pub mod secrets;
 pub mod sqs;
+pub mod wiring;
 
 use lambda_runtime::{Diagnostic, Error};
 

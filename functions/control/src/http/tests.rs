@@ -1,0 +1,117 @@
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+use domain::ports::{Message, Queue};
+use domain::time::UtcNanos;
+use sim::fixtures::{self as sample, SESSION, at};
+use sim::ledger::MemLedger;
+
+struct Stands(UtcNanos);
+
+impl Clock for Stands {
+    fn now(&self) -> UtcNanos {
+        self.0
+    }
+}
+
+fn run<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the use case waits for something else than its ports"),
+    }
+}
+
+fn enrolled() -> MemLedger {
+    let ledger = MemLedger::new();
+    for n in [1, 2] {
+        run(sample::enrol(&ledger, &sample::account(n))).unwrap();
+    }
+    ledger
+}
+
+fn call(ledger: &MemLedger, role: Role, method: &str, path: &str, body: &str) -> Result<Answer, Problem> {
+    let call = Call {
+        method: method.to_owned(),
+        path: path.trim_start_matches('/').split('/').map(str::to_owned).collect(),
+        query: Default::default(),
+        body: Some(body.to_owned()),
+        caller: Some(Caller { user: sample::user(1), role }),
+    };
+    let clock = Stands(at(11, 0, 0));
+    run(Control { ledger, clock: &clock }.call(&call))
+}
+
+fn flip(ledger: &MemLedger, role: Role, scope: &str, state: &str) -> Result<Answer, Problem> {
+    let body = serde_json::json!({ "scope": scope, "state": state, "reason": "a test" }).to_string();
+    call(ledger, role, "PUT", "/v1/kill-switch", &body)
+}
+
+fn flattened(ledger: &MemLedger) -> Vec<UserId> {
+    let rows = run(ledger.due_outbox(at(23, 0, 0), 100)).unwrap();
+    let of = |message: &Message| match message {
+        Message::Flatten { account, session: SESSION, at_once: true } => Some(account.user),
+        _ => None,
+    };
+    rows.iter().filter(|it| it.queue == Queue::Flatten).filter_map(|it| of(&it.message)).collect()
+}
+
+#[test]
+fn the_operator_flips_every_scope_and_a_hard_stop_flattens_what_it_covers() {
+    let ledger = enrolled();
+    let mine = format!("user:{}", sample::user(2));
+    let answer = flip(&ledger, Role::Operator, &mine, "hard_stop").unwrap();
+    assert_eq!((&answer.body["scope"], &answer.body["state"]), (&mine.into(), &"hard_stop".into()));
+    assert_eq!(flattened(&ledger), [sample::user(2)]);
+    assert!(flip(&ledger, Role::Operator, "global", "no_entries").is_ok());
+    assert_eq!(run(ledger.kill_switch()).unwrap().iter().filter(|it| it.version > 0).count(), 2);
+}
+
+#[test]
+fn a_member_tightens_their_own_switch_and_lets_nothing_go() {
+    let ledger = enrolled();
+    let mine = format!("user:{}", sample::user(1));
+    let status = |scope: &str, state: &str| match flip(&ledger, Role::Member, scope, state) {
+        Ok(answer) => answer.status,
+        Err(problem) => problem.status,
+    };
+    assert_eq!(status(&mine, "no_entries"), 200);
+    assert_eq!(status(&mine, "safe_mode"), 200);
+    assert_eq!(status(&mine, "normal"), 403);
+    assert_eq!(status(&mine, "hard_stop"), 403);
+    assert_eq!(status("global", "no_entries"), 403);
+    assert_eq!(status(&format!("user:{}", sample::user(2)), "no_entries"), 403);
+    assert_eq!(flip(&ledger, Role::Operator, &mine, "normal").unwrap().body["state"], "normal");
+}
+
+#[test]
+fn what_cannot_be_read_names_its_field() {
+    let ledger = enrolled();
+    for (scope, state, field) in
+        [("everything", "normal", "scope"), ("user:me", "normal", "scope"), ("global", "off", "state")]
+    {
+        let problem = flip(&ledger, Role::Operator, scope, state).unwrap_err();
+        assert_eq!((problem.status, problem.field.as_deref()), (400, Some(field)));
+    }
+    let empty = r#"{"scope":"global","state":"normal","reason":" "}"#;
+    let problem = call(&ledger, Role::Operator, "PUT", "/v1/kill-switch", empty).unwrap_err();
+    assert_eq!(problem.field.as_deref(), Some("reason"));
+    assert_eq!(call(&ledger, Role::Operator, "GET", "/v1/kill-switch", "").unwrap_err().status, 405);
+}
+
+#[test]
+fn a_flatten_is_of_ones_own_unless_the_operator_says_otherwise() {
+    let ledger = enrolled();
+    let other = format!(r#"{{"user":"{}"}}"#, sample::user(2));
+    let flatten = |role, body: &str| match call(&ledger, role, "POST", "/v1/flatten", body) {
+        Ok(answer) => answer.status,
+        Err(problem) => problem.status,
+    };
+    assert_eq!(flatten(Role::Member, r#"{"all":true}"#), 403);
+    assert_eq!(flatten(Role::Coach, &other), 403);
+    assert!(flattened(&ledger).is_empty());
+    assert_eq!(flatten(Role::Member, ""), 202);
+    assert_eq!(flattened(&ledger), [sample::user(1)]);
+    assert_eq!(flatten(Role::Operator, r#"{"all":true}"#), 202);
+    assert_eq!(flattened(&ledger).len(), 3);
+}

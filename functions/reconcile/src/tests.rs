@@ -1,0 +1,294 @@
+use std::collections::BTreeMap;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+use crate::settle::settlement_price;
+use domain::account::{Balances, Switches};
+use domain::ids::{AccountId, AttemptNo, BrokerOrderId, OrderTag};
+use domain::intent::{IntentState, OrderIntent};
+use domain::market::OptionQuote;
+use domain::money::{Price, Side, Usd};
+use domain::order::{AttemptState, BrokerLeg, BrokerStatus, Ticket};
+use domain::ports::{BrokerError, CancelAnswer, ConnectError, Marking, OutboxRow, Queue, Written};
+use domain::symbol::OccSymbol;
+use sim::fixtures::{self as sample, SESSION, at};
+use sim::ledger::MemLedger;
+
+/// A broker that shows what it is given.
+#[derive(Clone, Default)]
+struct Shown {
+    positions: Vec<BrokerPosition>,
+    orders: Vec<BrokerOrder>,
+    balances: Option<Result<Balances, BrokerError>>,
+    is_down: bool,
+}
+
+impl Shown {
+    fn answer<T>(&self, value: T) -> Result<T, BrokerError> {
+        if self.is_down { Err(BrokerError::Unknown { reason: "silence".to_owned() }) } else { Ok(value) }
+    }
+}
+
+/// What nobody here may do.
+fn never<T>() -> Result<T, BrokerError> {
+    panic!("nothing is sent to the broker here")
+}
+
+impl BrokerPort for Shown {
+    async fn balances(&self) -> Result<Balances, BrokerError> {
+        self.balances.clone().unwrap_or_else(never)
+    }
+    async fn positions(&self) -> Result<Vec<BrokerPosition>, BrokerError> {
+        self.answer(self.positions.clone())
+    }
+    async fn orders(&self) -> Result<Vec<BrokerOrder>, BrokerError> {
+        self.answer(self.orders.clone())
+    }
+    async fn order(&self, _: BrokerOrderId) -> Result<BrokerOrder, BrokerError> {
+        never()
+    }
+    async fn quotes(&self, _: &[OccSymbol]) -> Result<Vec<Option<OptionQuote>>, BrokerError> {
+        never()
+    }
+    async fn place(&self, _: &Ticket) -> Result<BrokerOrderId, BrokerError> {
+        never()
+    }
+    async fn modify(&self, _: BrokerOrderId, _: Price, _: bool) -> Result<(), BrokerError> {
+        never()
+    }
+    async fn cancel(&self, _: BrokerOrderId) -> Result<CancelAnswer, BrokerError> {
+        never()
+    }
+}
+
+/// Accounts by their id; one that is not named is empty.
+#[derive(Default)]
+struct Accounts(BTreeMap<AccountId, Shown>);
+
+impl Brokers for Accounts {
+    type Account = Shown;
+    async fn account(&self, account: &AccountRef) -> Result<Shown, ConnectError> {
+        Ok(self.0.get(&account.account).cloned().unwrap_or_default())
+    }
+}
+
+/// A clock that stands.
+struct Stands(UtcNanos);
+
+impl Clock for Stands {
+    fn now(&self) -> UtcNanos {
+        self.0
+    }
+}
+
+/// Drives a use case by bare polling.
+fn run<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the use case waits for something else than its ports"),
+    }
+}
+
+fn on() -> Switches {
+    Switches { reconciliation: true, ..Switches::default() }
+}
+
+fn reconcile(
+    ledger: &MemLedger,
+    brokers: &Accounts,
+    now: UtcNanos,
+    switches: Switches,
+    close: Option<i64>,
+) -> Reconciled {
+    let clock = Stands(now);
+    let this = Reconcile { ledger, brokers, clock: &clock, switches };
+    run(this.run(close.map(Points::whole))).unwrap()
+}
+
+/// User 1 bought two contracts of 5605 as order 101.
+async fn bought(ledger: &MemLedger) -> (IntentView, BrokerOrder) {
+    let account = sample::account(1);
+    sample::enrol(ledger, &account).await.unwrap();
+    sample::trigger(ledger, 1).await.unwrap();
+    let fence = ledger.take_lease(&account, "test", at(9, 0, 0), at(9, 59, 0)).await.unwrap().unwrap();
+    let entry = sample::opening(&account, 1, 2);
+    let id = entry.head.id;
+    ledger.record_intent(&sample::ready(OrderIntent::Opening(entry))).await.unwrap();
+    let read = async || sample::read(ledger, &account, id).await.unwrap();
+    let marked = ledger.mark_submitting(&sample::mark(&read().await, fence, 2, at(9, 50, 0))).await.unwrap();
+    assert!(matches!(marked, Marking::Marked(_)), "{marked:?}");
+    let answer = sample::accepted(&read().await, fence, 101, at(9, 50, 1)).unwrap();
+    ledger.record_answer(&answer).await.unwrap();
+    let view = read().await;
+    let mut done = sample::progress(&view, Some(fence), at(9, 50, 2));
+    done.attempts.push(domain::order::Attempt { executed: 2, ..sample::ended(&view, AttemptState::Filled).unwrap() });
+    done.fills.push(sample::observed(&view, 2, Some(240), at(9, 50, 2)).unwrap());
+    (done.state, done.follow_up) = (IntentState::Done, None);
+    assert!(matches!(ledger.record_progress(&done).await.unwrap(), Written::Version(_)));
+    let order = order(101, Some(OrderTag { intent: id, attempt: AttemptNo::FIRST }), Side::Buy, 2);
+    (read().await, order)
+}
+
+fn order(id: u64, tag: Option<OrderTag>, side: Side, executed: u32) -> BrokerOrder {
+    let leg = BrokerLeg {
+        series: sample::series(5_605),
+        side,
+        opens: side == Side::Buy,
+        quantity: executed,
+        executed,
+        average: Some(Usd::from_cents(240)),
+    };
+    BrokerOrder {
+        id: BrokerOrderId(id),
+        tag,
+        status: BrokerStatus::Filled,
+        price: Some(Price::from_cents(240)),
+        legs: vec![leg],
+        created_at: Some(at(9, 50, 0)),
+        changed_at: Some(at(9, 50, 2)),
+        reason: None,
+    }
+}
+
+fn shows(orders: Vec<BrokerOrder>, held: i64) -> Accounts {
+    let position =
+        BrokerPosition { series: sample::series(5_605), quantity: held, cost_basis: Usd::from_dollars(480) };
+    let positions = if held == 0 { Vec::new() } else { vec![position] };
+    Accounts([(sample::account(1).account, Shown { positions, orders, ..Shown::default() })].into())
+}
+
+fn alerts(ledger: &MemLedger) -> Vec<String> {
+    let rows = run(ledger.due_outbox(at(23, 0, 0), 1_000)).unwrap();
+    let text = |it: OutboxRow| match it.message {
+        Message::Alert { level, text, .. } => Some(format!("{level} {text}")),
+        _ => None,
+    };
+    rows.into_iter().filter(|it| it.queue == Queue::Alerts).filter_map(text).collect()
+}
+
+#[test]
+fn books_that_agree_are_recorded_as_reconciled() {
+    let ledger = MemLedger::new();
+    let (_, order) = run(bought(&ledger));
+    let done = reconcile(&ledger, &shows(vec![order], 2), at(10, 0, 0), on(), None);
+    assert_eq!(done, Reconciled { accounts: 1, ..Reconciled::default() });
+    let book = run(ledger.day_book(&sample::account(1), SESSION)).unwrap();
+    assert_eq!((book.reconciled_at, book.differences), (Some(at(10, 0, 0)), Vec::new()));
+    assert!(alerts(&ledger).is_empty());
+}
+
+#[test]
+fn what_was_closed_by_hand_is_told_at_once() {
+    let ledger = MemLedger::new();
+    let (_, order) = run(bought(&ledger));
+    assert_eq!(reconcile(&ledger, &shows(vec![order], 0), at(10, 0, 0), on(), None).faults, 1);
+    let told = alerts(&ledger);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("critical account") && told[0].contains("SPXW261120C05605000"), "{told:?}");
+}
+
+#[test]
+fn what_cures_itself_is_told_only_when_the_next_run_still_finds_it() {
+    let ledger = MemLedger::new();
+    let (_, mut order) = run(bought(&ledger));
+    order.legs[0].executed = 3;
+    let brokers = shows(vec![order], 3);
+    assert!(reconcile(&ledger, &brokers, at(10, 0, 0), on(), None).faults > 0);
+    assert_eq!(alerts(&ledger), Vec::<String>::new());
+    assert!(reconcile(&ledger, &brokers, at(10, 1, 0), on(), None).faults > 0);
+    assert!(!alerts(&ledger).is_empty());
+}
+
+#[test]
+fn a_late_execution_of_an_ended_intent_wakes_its_order() {
+    let ledger = MemLedger::new();
+    let (_, mut order) = run(bought(&ledger));
+    order.legs[0].executed = 3;
+    let done = reconcile(&ledger, &shows(vec![order], 3), at(10, 0, 0), on(), None);
+    assert_eq!((done.faults > 0, done.stepped), (true, 1));
+    let rows = run(ledger.due_outbox(at(10, 0, 0), 1_000)).unwrap();
+    let wakes = |it: &&OutboxRow| matches!(it.message, Message::BrokerOrder { order: BrokerOrderId(101), .. });
+    assert_eq!(rows.iter().filter(wakes).count(), 1, "{rows:?}");
+}
+
+#[test]
+fn what_was_opened_by_hand_is_shown_and_nobodys_fault() {
+    let ledger = MemLedger::new();
+    run(sample::enrol(&ledger, &sample::account(1))).unwrap();
+    let done = reconcile(&ledger, &shows(vec![order(7, None, Side::Buy, 2)], 2), at(10, 0, 0), on(), None);
+    assert_eq!((done.faults, done.foreign), (0, 1));
+    assert!(alerts(&ledger).is_empty());
+}
+
+#[test]
+fn switched_off_it_still_looks_after_what_is_ours_and_after_nothing_else() {
+    let ledger = MemLedger::new();
+    run(sample::enrol(&ledger, &sample::account(1))).unwrap();
+    let off = Switches::default();
+    let by_hand = shows(vec![order(7, None, Side::Buy, 2)], 2);
+    assert_eq!(reconcile(&ledger, &by_hand, at(10, 0, 0), off, None).skipped, 1);
+    let (_, order) = run(bought(&ledger));
+    assert_eq!(reconcile(&ledger, &shows(vec![order], 2), at(10, 1, 0), off, None).accounts, 1);
+}
+
+#[test]
+fn one_account_that_does_not_answer_stops_no_other() {
+    let ledger = MemLedger::new();
+    for n in [1, 2] {
+        run(sample::enrol(&ledger, &sample::account(n))).unwrap();
+    }
+    let down = Shown { is_down: true, ..Shown::default() };
+    let brokers = Accounts([(sample::account(1).account, down)].into());
+    let done = reconcile(&ledger, &brokers, at(10, 0, 0), on(), None);
+    assert_eq!((done.failed, done.accounts), (1, 1));
+}
+
+#[test]
+fn an_expired_position_is_settled_on_the_official_close_once_the_broker_lets_go_of_it() {
+    let ledger = MemLedger::new();
+    let (_, order) = run(bought(&ledger));
+    let account = sample::account(1);
+    let held = || run(ledger.owned(&account, SESSION)).unwrap()[0].held();
+    let gone = shows(vec![order.clone()], 0);
+    assert_eq!(reconcile(&ledger, &shows(vec![order], 2), at(16, 0, 0), on(), Some(5_612)).settled, 0);
+    assert_eq!(reconcile(&ledger, &gone, at(16, 1, 0), on(), None).settled, 0);
+    assert_eq!(held(), 2);
+    let done = reconcile(&ledger, &gone, at(16, 2, 0), on(), Some(5_612));
+    assert_eq!((done.settled, done.faults, held()), (1, 0, 0));
+    let received = run(ledger.owned(&account, SESSION)).unwrap()[0].received;
+    assert_eq!(received, Usd::from_dollars(7 * 100 * 2));
+    // Settled and compared: the day is over for this account.
+    assert_eq!(reconcile(&ledger, &gone, at(16, 3, 0), on(), Some(5_612)).skipped, 1);
+}
+
+#[test]
+fn a_sale_that_is_not_booked_yet_is_no_settlement() {
+    let ledger = MemLedger::new();
+    let (view, bought) = run(bought(&ledger));
+    let tag = OrderTag { intent: view.intent.head().id, attempt: AttemptNo(2) };
+    let gone = shows(vec![bought, order(102, Some(tag), Side::Sell, 2)], 0);
+    let done = reconcile(&ledger, &gone, at(16, 1, 0), on(), Some(5_612));
+    assert_eq!((done.settled, done.faults > 0), (0, true));
+}
+
+#[test]
+fn outside_its_hours_nothing_is_asked() {
+    let ledger = MemLedger::new();
+    run(sample::enrol(&ledger, &sample::account(1))).unwrap();
+    let brokers = Accounts::default();
+    for (now, accounts) in [(at(9, 24, 59), 0), (at(9, 25, 0), 1), (at(18, 0, 1), 0)] {
+        assert_eq!(reconcile(&ledger, &brokers, now, on(), None).accounts, accounts, "{now}");
+    }
+}
+
+#[test]
+fn a_settlement_is_the_exact_distance_to_the_strike_and_never_negative() {
+    let close = Points::parse("5612.3456").unwrap();
+    let of = |text: &str| settlement_price(&text.parse().unwrap(), close);
+    assert_eq!(of("SPXW261120C05610000"), Usd::parse("2.3456").unwrap());
+    assert_eq!(of("SPXW261120P05612500"), Usd::parse("0.1544").unwrap());
+    assert_eq!(of("SPXW261120P05610000"), Usd::ZERO);
+    assert_eq!(of("SPXW261120C05615000"), Usd::ZERO);
+}
