@@ -1,0 +1,43 @@
+//! What every `main.rs` does the same way.
+
+use domain::ports::{Clock, HandleError, Ledger, Sender};
+use lambda_runtime::{Diagnostic, Error};
+
+use crate::env::Env;
+use crate::relay::{DELAY_MAX, relay};
+
+/// Connections to PostgreSQL that a function holds: one for the work, one for what runs beside it.
+pub const CONNECTIONS: usize = 2;
+
+/// Starts a function: environment, logs, and `body` on a current-thread runtime.
+///
+/// # Errors
+/// What is missing or cannot be read, in words; the platform shows it as the function's init error.
+pub fn start<F: Future<Output = Result<(), Error>>>(body: impl FnOnce(Env) -> F) -> Result<(), Error> {
+    let env = Env::of_process();
+    crate::logs::init(&env);
+    let started = crate::block_on(body(env));
+    if let Err(error) = &started {
+        tracing::error!("the function did not start: {error}");
+    }
+    started
+}
+
+/// Who holds leases: this process. In the cloud a log stream belongs to one execution environment.
+pub fn holder(env: &Env) -> String {
+    let name = env.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("local");
+    let stream = env.get("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or("local");
+    format!("{name}:{stream}:{}", std::process::id())
+}
+
+/// Hands what the work wrote to its queues. What a queue does not take stays for the sweep: it is told and stops nothing.
+pub async fn relay_after<L: Ledger, S: Sender, C: Clock>(ledger: &L, sender: &S, clock: &C) {
+    if let Err(error) = relay(ledger, sender, clock.now(), DELAY_MAX).await {
+        tracing::warn!("the outbox is left to the sweep: {error}");
+    }
+}
+
+/// A use case's error as the runtime reports it.
+pub fn failed(error: HandleError) -> Diagnostic {
+    crate::diagnostic(error.into())
+}
