@@ -14,6 +14,8 @@ use crate::work::{self, Counter, Post};
 
 /// How long a failed message stays invisible: the queues' visibility time-out.
 pub const VISIBILITY: Duration = Duration::from_secs(180);
+/// How long after the close a day goes on: the report, the broker's clean-up and what follows from them.
+pub const DAY_ENDS_AFTER: Duration = Duration::from_secs(20 * 60);
 /// How often a message is received before it is a dead letter.
 pub const RECEIVES_MAX: u32 = 5;
 /// Outbox rows handed on at once.
@@ -84,6 +86,8 @@ pub struct Day<'a, P, S> {
     peeked: Option<MarketEvent>,
     source_over: bool,
     schedule: VecDeque<(UtcNanos, Scheduled)>,
+    /// What falls due later belongs to another day: the broker's heartbeats never end.
+    end: UtcNanos,
     post: Post,
     /// Failed messages, in hand until their visibility time-out has passed on the market's clock.
     returned: BTreeMap<(UtcNanos, u64), (Queue, Delivery)>,
@@ -97,6 +101,7 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
     /// A day about to open: the clock stands before its first schedule.
     pub fn new(parts: &'a P, source: S, ingester: Ingester) -> Self {
         let schedule = schedule::of(&source.profile().session, &parts.switches()).into();
+        let end = source.profile().session.close.plus(DAY_ENDS_AFTER);
         Self {
             parts,
             source,
@@ -104,6 +109,7 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             peeked: None,
             source_over: false,
             schedule,
+            end,
             post: Post::default(),
             returned: BTreeMap::new(),
             outbox_dirty: true,
@@ -193,6 +199,7 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             .into_iter()
             .flatten()
             .min()
+            .filter(|due| *due <= self.end)
     }
 
     /// Works what is due at the clock's instant; messages follow in [`Self::settle`].

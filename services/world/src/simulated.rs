@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn a_generated_day_ends_flat_without_a_duplicate_or_a_naked_short() {
         for seed in 1..=3 {
-            let (facts, _) = facts_of(seed);
+            let facts = facts_of(seed).0.total;
             assert_eq!(
                 (facts.duplicate_orders, facts.naked_shorts, facts.flat_at_close),
                 (0, 0, true),
