@@ -1,5 +1,7 @@
 //! Entry point: HTTP.
 
+#![recursion_limit = "256"]
+
 use api::Api;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_kit::clock::SystemClock;

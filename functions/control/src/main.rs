@@ -1,5 +1,7 @@
 //! Entry point: HTTP.
 
+#![recursion_limit = "256"]
+
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use control::Control;
 use lambda_kit::aws;

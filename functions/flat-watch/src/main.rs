@@ -1,5 +1,7 @@
 //! Entry point: the schedule, each minute before the close. No database.
 
+#![recursion_limit = "256"]
+
 use broker::deployment::Ways;
 use domain::ports::Clock;
 use flat_watch::{FlatWatch, metric};
@@ -7,7 +9,7 @@ use lambda_kit::aws;
 use lambda_kit::clock::SystemClock;
 use lambda_kit::env::Env;
 use lambda_kit::notes::Notes;
-use lambda_kit::wiring::{failed, start};
+use lambda_kit::wiring::{failed, object, start};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
@@ -31,7 +33,8 @@ async fn run(env: Env) -> Result<(), Error> {
         switches,
     };
     let watch = &watch;
-    lambda_runtime::run(service_fn(move |_: LambdaEvent<Value>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        object(event.payload)?;
         let watched = watch.run().await.map_err(failed)?;
         if let Some(line) = metric(&watched, stage, watch.clock.now()) {
             // Metrics are read from lines of plain output.

@@ -1,11 +1,13 @@
 //! Entry point: SQS `flatten`, and the schedules that start it.
 
+#![recursion_limit = "256"]
+
 use broker::deployment::Ways;
 use flatten::Flatten;
 use lambda_kit::clock::SystemClock;
 use lambda_kit::env::Env;
 use lambda_kit::notes::Notes;
-use lambda_kit::wiring::{CONNECTIONS, failed, holder, relay_after, start};
+use lambda_kit::wiring::{CONNECTIONS, failed, holder, object, relay_after, start};
 use lambda_kit::{aws, diagnostic, sqs};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
@@ -46,6 +48,7 @@ async fn run(env: Env) -> Result<(), Error> {
             let answer = sqs::batch(batch, ledger, clock, handle).await.map_err(diagnostic)?;
             serde_json::to_value(answer).map_err(|it| diagnostic(it.into()))
         } else {
+            object(event.payload)?;
             flatten.start().await.map(|started| json!({ "started": started })).map_err(failed)
         };
         relay_after(ledger, flatten.sender, clock).await;

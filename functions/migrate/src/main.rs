@@ -1,8 +1,10 @@
 //! Entry point: invoked by a deployment.
 
+#![recursion_limit = "256"]
+
 use lambda_kit::diagnostic;
 use lambda_kit::env::Env;
-use lambda_kit::wiring::start;
+use lambda_kit::wiring::{object, start};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
@@ -16,7 +18,8 @@ async fn run(env: Env) -> Result<(), Error> {
         Some(url) => url,
         None => env.required("DATABASE_URL")?,
     };
-    lambda_runtime::run(service_fn(move |_: LambdaEvent<Value>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        object(event.payload)?;
         migrate::run(url).await.map_err(|it| diagnostic(it.into()))
     }))
     .await

@@ -1,5 +1,7 @@
 //! Entry point: SQS `entries`, `exits` and `broker-events`.
 
+#![recursion_limit = "256"]
+
 use aws_lambda_events::sqs::SqsEvent;
 use broker::deployment::Ways;
 use lambda_kit::clock::SystemClock;

@@ -1,11 +1,13 @@
 //! Entry point: the schedule, each minute.
 
+#![recursion_limit = "256"]
+
 use broker::budget::Purpose;
 use broker::deployment::Ways;
 use lambda_kit::aws;
 use lambda_kit::clock::SystemClock;
 use lambda_kit::env::Env;
-use lambda_kit::wiring::{CONNECTIONS, failed, relay_after, start};
+use lambda_kit::wiring::{CONNECTIONS, failed, object, relay_after, start};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use portfolio_sync::PortfolioSync;
 use serde_json::Value;
@@ -23,7 +25,8 @@ async fn run(env: Env) -> Result<(), Error> {
     let sender = aws::sender(&env)?;
     let sync = PortfolioSync { ledger: &ledger, brokers: &brokers, clock: &clock, switches };
     let (sync, sender) = (&sync, &sender);
-    lambda_runtime::run(service_fn(move |_: LambdaEvent<Value>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        object(event.payload)?;
         let done = sync.run().await.map_err(failed);
         relay_after(sync.ledger, sender, sync.clock).await;
         done

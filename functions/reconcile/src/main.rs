@@ -1,15 +1,17 @@
 //! Entry point: the schedule, each minute, which also sweeps the outbox. `{"officialClose": "5612.34"}` settles by it.
 
+#![recursion_limit = "256"]
+
 use broker::budget::Purpose;
 use broker::deployment::Ways;
 use domain::market::Points;
 use lambda_kit::clock::SystemClock;
 use lambda_kit::env::Env;
-use lambda_kit::wiring::{CONNECTIONS, failed, relay_after, start};
+use lambda_kit::wiring::{CONNECTIONS, failed, object, relay_after, start};
 use lambda_kit::{aws, diagnostic};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use reconcile::Reconcile;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use store::{Limits, Store};
 
 fn main() -> Result<(), Error> {
@@ -25,7 +27,7 @@ async fn run(env: Env) -> Result<(), Error> {
     let reconcile = Reconcile { ledger: &ledger, brokers: &brokers, clock: &clock, switches };
     let (reconcile, sender) = (&reconcile, &sender);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        let close = official_close(&event.payload).map_err(diagnostic)?;
+        let close = official_close(&object(event.payload)?).map_err(diagnostic)?;
         let done = reconcile.run(close).await.map_err(failed);
         relay_after(reconcile.ledger, sender, reconcile.clock).await;
         done
@@ -34,7 +36,7 @@ async fn run(env: Env) -> Result<(), Error> {
 }
 
 /// The index's official close, where the event brings it.
-fn official_close(event: &Value) -> anyhow::Result<Option<Points>> {
+fn official_close(event: &Map<String, Value>) -> anyhow::Result<Option<Points>> {
     let text = match event.get("officialClose") {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) => text.clone(),

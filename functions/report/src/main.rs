@@ -1,14 +1,16 @@
 //! Entry point: the schedule after the close. `{"session": "2026-11-20"}` reports that one instead.
 
+#![recursion_limit = "256"]
+
 use anyhow::Context as _;
 use jiff::civil::Date;
 use lambda_kit::clock::SystemClock;
 use lambda_kit::env::Env;
-use lambda_kit::wiring::{CONNECTIONS, failed, relay_after, start};
+use lambda_kit::wiring::{CONNECTIONS, failed, object, relay_after, start};
 use lambda_kit::{aws, diagnostic};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use report::Report;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use store::{Limits, Store};
 
 fn main() -> Result<(), Error> {
@@ -22,7 +24,7 @@ async fn run(env: Env) -> Result<(), Error> {
     let report = Report { ledger: &ledger, clock: &clock };
     let (report, sender) = (&report, &sender);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        let done = match session(&event.payload).map_err(diagnostic)? {
+        let done = match session(&object(event.payload)?).map_err(diagnostic)? {
             Some(date) => report.of(date).await.map(Some),
             None => report.run().await,
         };
@@ -33,7 +35,7 @@ async fn run(env: Env) -> Result<(), Error> {
 }
 
 /// The session asked for, where the event names one.
-fn session(event: &Value) -> anyhow::Result<Option<Date>> {
+fn session(event: &Map<String, Value>) -> anyhow::Result<Option<Date>> {
     let Some(named) = event.get("session").filter(|it| !it.is_null()) else { return Ok(None) };
     let date = named.as_str().and_then(|it| it.parse().ok());
     date.map(Some).with_context(|| format!("session={named} is not a date such as 2026-11-20"))

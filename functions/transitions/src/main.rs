@@ -1,5 +1,7 @@
 //! Entry point: SQS `transitions`.
 
+#![recursion_limit = "256"]
+
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_kit::clock::SystemClock;
 use lambda_kit::env::Env;

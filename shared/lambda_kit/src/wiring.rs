@@ -2,6 +2,7 @@
 
 use domain::ports::{Clock, HandleError, Ledger, Sender};
 use lambda_runtime::{Diagnostic, Error};
+use serde_json::{Map, Value};
 
 use crate::env::Env;
 use crate::relay::{DELAY_MAX, relay};
@@ -37,7 +38,36 @@ pub async fn relay_after<L: Ledger, S: Sender, C: Clock>(ledger: &L, sender: &S,
     }
 }
 
+/// The fields of a schedule's event. What is in them is the schedule's own; that it is no object means that somebody else
+/// called.
+///
+/// # Errors
+/// A diagnostic that says what came instead.
+pub fn object(event: Value) -> Result<Map<String, Value>, Diagnostic> {
+    let what = match event {
+        Value::Object(fields) => return Ok(fields),
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+    };
+    Err(crate::diagnostic(anyhow::anyhow!("the event of a schedule is a JSON object such as {{}}; this is {what}")))
+}
+
 /// A use case's error as the runtime reports it.
 pub fn failed(error: HandleError) -> Diagnostic {
     crate::diagnostic(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedules_event_is_an_object_and_anything_else_is_named() {
+        assert!(object(serde_json::json!({ "session": "2026-11-20" })).is_ok());
+        let error = object(serde_json::json!(["now"])).unwrap_err();
+        assert!(error.error_message.ends_with("this is a list"), "{}", error.error_message);
+    }
 }
