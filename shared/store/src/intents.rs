@@ -106,7 +106,7 @@ fn value(of: &impl Serialize) -> serde_json::Value {
 pub(crate) async fn record(store: &Store, new: &NewIntent) -> Result<Recorded, LedgerError> {
     const WHAT: &str = "record_intent";
     let head = new.intent.head();
-    begins(new).map_err(|it| refused(WHAT, it))?;
+    books::begins(new).map_err(|it| refused(WHAT, it))?;
     let (setup, flatten) = match head.origin {
         Origin::Setup(setup) => (Some(setup.to_string()), None),
         Origin::Flatten(session) => (None, Some(session.to_string())),
@@ -173,18 +173,6 @@ pub(crate) async fn record(store: &Store, new: &NewIntent) -> Result<Recorded, L
             Some(_) => Ok(Recorded::Known),
             None => Err(refused(WHAT, "the id is another account's")),
         },
-    }
-}
-
-/// How an intent may begin: decided or refused by the gates, or at work already when a flatten works it itself.
-fn begins(new: &NewIntent) -> Result<(), String> {
-    let flatten = matches!(new.intent.head().origin, Origin::Flatten(_)) && !new.intent.opens();
-    match new.state {
-        IntentState::Ready | IntentState::Blocked | IntentState::WouldSubmit => Ok(()),
-        IntentState::Working if flatten => Ok(()),
-        IntentState::Working | IntentState::Done => {
-            Err(format!("an intent does not begin as {}", new.state.as_str()))
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::ids::{AttemptNo, IntentId};
 use crate::intent::{IntentState, OrderIntent, Origin};
 use crate::money::{Side, Usd};
 use crate::order::{Attempt, AttemptState};
-use crate::ports::{Answer, IntentView, MarkRequest, Progress};
+use crate::ports::{Answer, IntentView, MarkRequest, NewIntent, Progress};
 use crate::position::{Fill, FillSource, FillStep, fill_step};
 use crate::symbol::OccSymbol;
 use crate::time::UtcNanos;
@@ -28,6 +28,21 @@ impl After {
         let mut view = view.clone();
         view.version = view.version.saturating_add(1);
         Self { view, attempts: Vec::new(), added: Vec::new(), completed: Vec::new() }
+    }
+}
+
+/// How an intent may begin: decided or refused by the gates, or at work already where a flatten works it itself.
+///
+/// # Errors
+/// A [`Refusal`] for any other state.
+pub fn begins(new: &NewIntent) -> Result<(), Refusal> {
+    let is_flatten = matches!(new.intent.head().origin, Origin::Flatten(_)) && !new.intent.opens();
+    match new.state {
+        IntentState::Ready | IntentState::Blocked | IntentState::WouldSubmit => Ok(()),
+        IntentState::Working if is_flatten => Ok(()),
+        IntentState::Working | IntentState::Done => {
+            Err(format!("an intent does not begin as {}", new.state.as_str()))
+        }
     }
 }
 

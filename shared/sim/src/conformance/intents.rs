@@ -12,6 +12,7 @@ cases! {
     an_intent_is_recorded_once_and_leaves_its_first_step,
     a_blocked_intent_is_kept_with_its_reason_and_leaves_nothing,
     an_intent_does_not_begin_in_the_middle,
+    a_flatten_works_its_own_intents_and_leaves_no_message,
     an_intent_needs_its_account_its_setup_and_its_entry,
     closing_intents_go_to_the_exits,
     another_users_intent_is_invisible,
@@ -64,6 +65,20 @@ async fn an_intent_does_not_begin_in_the_middle<L: Ledger>(ledger: &L) -> Outcom
         refuses!(ledger.record_intent(&new).await);
     }
     same!(ledger.open_intents(&account).await?, []);
+    Ok(())
+}
+
+async fn a_flatten_works_its_own_intents_and_leaves_no_message<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, _) = opened(ledger).await?;
+    drain(ledger).await?;
+    let close = sample::flattening(&account, sample::series(5_600));
+    let id = close.head.id;
+    let mut new = sample::ready(OrderIntent::Closing(close));
+    new.state = IntentState::Working;
+    same!(ledger.record_intent(&new).await?, Recorded::New);
+    same!(ledger.record_intent(&new).await?, Recorded::Known);
+    same!(steps(ledger, id).await?, []);
+    same!(sample::read(ledger, &account, id).await?.state, IntentState::Working);
     Ok(())
 }
 

@@ -36,9 +36,7 @@ impl State {
                 Err(refused(WHAT, "the id is another account's"))
             };
         }
-        if !matches!(new.state, IntentState::Ready | IntentState::Blocked | IntentState::WouldSubmit) {
-            return Err(refused(WHAT, format!("an intent does not begin as {}", new.state.as_str())));
-        }
+        books::begins(new).map_err(|why| refused(WHAT, why))?;
         if let Origin::Setup(setup) = head.origin
             && !self.setups.contains_key(&setup)
         {
