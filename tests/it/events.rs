@@ -47,7 +47,9 @@ fn cases() -> Vec<Case> {
     for folder in std::fs::read_dir(root()).unwrap().map(|it| it.unwrap().path()).filter(|it| it.is_dir()) {
         for path in std::fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()) {
             let file = path.file_name().unwrap().to_str().unwrap().to_owned();
-            let Some(name) = file.strip_suffix(".json").filter(|it| !it.ends_with(".expected")) else { continue };
+            let Some(name) = file.strip_suffix(".json").filter(|it| !it.ends_with(".expected")) else {
+                continue;
+            };
             cases.push(Case {
                 function: folder.file_name().unwrap().to_str().unwrap().to_owned(),
                 name: name.to_owned(),
@@ -100,7 +102,10 @@ fn every_event_is_what_its_function_takes() {
             let event: SqsEvent = serde_json::from_value(case.event).expect(&name);
             let body = |it: &aws_lambda_events::sqs::SqsMessage| it.body.clone().unwrap_or_default();
             let unread = event.records.iter().filter(|it| wire::message::decode(&body(it)).is_err()).count();
-            assert!(unread <= expected, "{name}: {unread} bodies cannot be read, {expected} failures are expected");
+            assert!(
+                unread <= expected,
+                "{name}: {unread} bodies cannot be read, {expected} failures are expected"
+            );
         } else if wiring::object(case.event).is_err() {
             assert_eq!(case.expected["errorType"], "claxton", "{name}");
         }

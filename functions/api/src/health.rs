@@ -58,7 +58,10 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
         let status = self.reads.status(caller.user).await.ok();
         let (queues, feed) = match &status {
             Some(status) => (queues(status), self.feed(status)),
-            None => (part("unknown", "the database was not reached"), part("unknown", "the database was not reached")),
+            None => (
+                part("unknown", "the database was not reached"),
+                part("unknown", "the database was not reached"),
+            ),
         };
         let kill_switch = match self.ledger.kill_switch().await {
             Ok(mut rows) => {

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use reads::Reads;
 
-const ROUTES: [(&str, &str); 13] = [
+const ROUTES: [(&str, &str); 12] = [
     ("GET", "/v1/status"),
     ("GET", "/v1/health"),
     ("GET", "/v1/health/deep"),
@@ -29,7 +29,6 @@ const ROUTES: [(&str, &str); 13] = [
     ("GET", "/v1/snapshots"),
     ("GET", "/v1/report"),
     ("GET", "/v1/kill-switch"),
-    ("GET", "/v1/settings"),
 ];
 
 /// What the function works with.
@@ -80,7 +79,6 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
                 Answer::ok(&self.reads.report(user, self.session(call)?).await?)
             }
             ("GET", ["v1", "kill-switch"]) => self.kill_switch(call.caller()?).await,
-            ("GET", ["v1", "settings"]) => Answer::ok(&self.ledger.settings(call.caller()?.user).await?),
             _ => Err(Problem::no_route(call, &ROUTES)),
         }
     }
@@ -107,7 +105,8 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
 
     /// One setup with its steps.
     async fn setup(&self, caller: Caller, id: &str) -> Result<Answer, Problem> {
-        let id: SetupId = id.parse().map_err(|_| Problem::invalid("id", "a setup's id is 26 characters of base32"))?;
+        let id: SetupId =
+            id.parse().map_err(|_| Problem::invalid("id", "a setup's id is 26 characters of base32"))?;
         let gone = || Problem::not_found(&format!("no setup {id}: GET /v1/setups lists those of a session"));
         let first = self.ledger.transition(id, 0).await?.ok_or_else(gone)?;
         let setups = self.reads.setups(caller.user, first.setup.session).await?;

@@ -163,7 +163,9 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
             sequence = sequence.saturating_add(1);
         }
         if sequence == 0 {
-            return Err(Problem::not_found(&format!("no setup {id}: GET /v1/setups lists those of a session")));
+            return Err(Problem::not_found(&format!(
+                "no setup {id}: GET /v1/setups lists those of a session"
+            )));
         }
         let no_chain = || {
             let detail = format!("setup {id} has no step with a chain yet: one comes with its trigger");
@@ -275,9 +277,7 @@ fn considered(selected: &Result<Selected, NoContract>) -> Value {
         Ok(it) => &it.considered,
         Err(it) => &it.considered,
     };
-    let one = |it: &engine::selection::Considered| {
-        serde_json::json!({ "series": it.series, "delta": it.delta, "reason": it.reason })
-    };
+    let one = |it: &engine::selection::Considered| serde_json::json!({ "series": it.series, "delta": it.delta, "reason": it.reason });
     all.iter().map(one).collect()
 }
 

@@ -211,7 +211,9 @@ fn a_selection_without_a_contract_says_why() {
     let body = given(|it| it["setup"]["quotes"].as_array_mut().unwrap().truncate(0));
     let problem = stage.call("POST", "/v1/contract-selection", &body).unwrap_err();
     assert_eq!(problem.field.as_deref(), Some("quotes"));
-    let puts = given(|it| it["setup"]["quotes"] = json!([{ "series": "SPXW261120P05600000", "bid": "9", "ask": "9.1" }]));
+    let puts = given(|it| {
+        it["setup"]["quotes"] = json!([{ "series": "SPXW261120P05600000", "bid": "9", "ask": "9.1" }])
+    });
     let answer = stage.call("POST", "/v1/contract-selection", &puts).unwrap().body;
     assert_eq!((&answer["suggestedContracts"], &answer["selected"]), (&0.into(), &Value::Null));
     assert_eq!(answer["reason"], "no_series");
@@ -228,7 +230,10 @@ fn a_question_that_cannot_be_answered_names_its_field() {
     assert_eq!(field(r#"{"setupId":"x"}"#), (400, "setupId".to_owned()));
     assert_eq!(field(&given(|it| it["setup"]["stop"] = 5_620.0.into())), (400, "stop".to_owned()));
     assert_eq!(field(&given(|it| it["setup"]["spot"] = 0.0.into())), (400, "spot".to_owned()));
-    assert_eq!(field(&given(|it| it["accountId"] = json!(sample::account(2).account))), (400, "accountId".to_owned()));
+    assert_eq!(
+        field(&given(|it| it["accountId"] = json!(sample::account(2).account))),
+        (400, "accountId".to_owned())
+    );
     assert_eq!(field(&given(|it| it["leverage"] = 2.into())), (400, "leverage".to_owned()));
     let unknown = json!({ "setupId": sample::setup_id(3) }).to_string();
     assert_eq!(stage.call("POST", "/v1/contract-selection", &unknown).unwrap_err().status, 404);

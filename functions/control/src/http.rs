@@ -100,7 +100,9 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
             (false, user) => Some(user.unwrap_or(caller.user)),
         };
         if of != Some(caller.user) && caller.role != Role::Operator {
-            return Err(Problem::forbidden("accounts of others are the operator's; an empty body flattens your own"));
+            return Err(Problem::forbidden(
+                "accounts of others are the operator's; an empty body flattens your own",
+            ));
         }
         let started = self.flatten(of).await?;
         let accounts: Vec<_> = started.iter().map(|it| it.account).collect();

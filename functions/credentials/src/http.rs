@@ -123,12 +123,17 @@ fn checked(body: StoreBody) -> Result<NewCredential, Problem> {
     let token = body.token.trim();
     let is_header = token.bytes().all(|b| b.is_ascii_graphic());
     if token.is_empty() || token.len() > TOKEN_MAX || !is_header {
-        let detail = format!("token is 1 to {TOKEN_MAX} characters without spaces, as the broker shows it under API access");
+        let detail = format!(
+            "token is 1 to {TOKEN_MAX} characters without spaces, as the broker shows it under API access"
+        );
         return Err(Problem::invalid("token", &detail));
     }
     let number = AccountNumber::try_from(body.account_number.trim().to_owned());
     let number = number.map_err(|_| {
-        Problem::invalid("accountNumber", "accountNumber is the broker's: 1 to 32 letters and digits, such as VA00000001")
+        Problem::invalid(
+            "accountNumber",
+            "accountNumber is the broker's: 1 to 32 letters and digits, such as VA00000001",
+        )
     })?;
     let environment = Environment::parse(&body.environment).filter(|it| *it != Environment::Paper);
     let environment = environment.ok_or_else(|| {
@@ -144,5 +149,6 @@ fn checked(body: StoreBody) -> Result<NewCredential, Problem> {
 }
 
 fn account(text: &str) -> Result<AccountId, Problem> {
-    text.parse().map_err(|_| Problem::invalid("accountId", "accountId is a UUID: GET /v1/credentials lists them"))
+    text.parse()
+        .map_err(|_| Problem::invalid("accountId", "accountId is a UUID: GET /v1/credentials lists them"))
 }

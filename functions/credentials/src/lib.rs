@@ -11,7 +11,8 @@ use domain::account::{AccountRef, BrokerCredential, CredentialRecord, Credential
 use domain::ids::{AccountId, AccountNumber, UserId};
 use domain::money::Usd;
 use domain::ports::{
-    BrokerError, BrokerPort, Brokers, Clock, ConnectError, CredentialChange, HandleError, Ledger, SecretError, Secrets,
+    BrokerError, BrokerPort, Brokers, Clock, ConnectError, CredentialChange, HandleError, Ledger,
+    SecretError, Secrets,
 };
 use domain::secret::Token;
 

@@ -190,7 +190,8 @@ fn what_cannot_be_stored_names_its_field_and_repeats_no_token() {
         assert_eq!((problem.status, problem.field.as_deref()), (400, Some(field)), "{problem:?}");
         assert!(!format!("{problem:?}").contains("very-secret"), "{problem:?}");
     }
-    let strange = GOOD.replace("\"sandbox\"", "\"sandbox\",\"accountId\":\"00000000-0000-0000-0000-000000000009\"");
+    let strange =
+        GOOD.replace("\"sandbox\"", "\"sandbox\",\"accountId\":\"00000000-0000-0000-0000-000000000009\"");
     assert_eq!(stage.call("PUT", "/v1/credentials", &strange).unwrap_err().status, 404);
     assert!(stage.secrets.0.borrow().is_empty());
 }

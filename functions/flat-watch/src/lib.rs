@@ -12,9 +12,7 @@ use domain::account::{AccountRef, BrokerCredential, Switches};
 use domain::calendar::Session;
 use domain::intent::{Action, Origin, intent_id};
 use domain::order::BrokerOrder;
-use domain::ports::{
-    BrokerPort, Brokers, Clock, HandleError, Message, OwnedNotes, Queue, Secrets, Sender,
-};
+use domain::ports::{BrokerPort, Brokers, Clock, HandleError, Message, OwnedNotes, Queue, Secrets, Sender};
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;

@@ -8,9 +8,7 @@ use domain::ids::{AccountId, AccountNumber, AttemptNo, BrokerOrderId, IntentId, 
 use domain::market::OptionQuote;
 use domain::money::{Price, Side, Usd};
 use domain::order::{BrokerLeg, BrokerStatus, Ticket};
-use domain::ports::{
-    BrokerError, CancelAnswer, ConnectError, NoteError, OwnedNote, SecretError, SendError,
-};
+use domain::ports::{BrokerError, CancelAnswer, ConnectError, NoteError, OwnedNote, SecretError, SendError};
 use domain::secret::Token;
 use sim::fixtures::{self as sample, SESSION, at};
 
@@ -209,7 +207,8 @@ fn five_minutes_before_the_close_it_pages_and_counts() {
     assert_eq!((*queue, level.as_str()), (Queue::Alerts, "critical"));
     assert_eq!(key, &format!("not_flat:{}:2026-11-20", sample::account(1).account));
     assert!(text.contains("2 SPXW261120C05600000") && text.contains("by hand"), "{text}");
-    let line: serde_json::Value = serde_json::from_str(&metric(&watched, "test", at(15, 55, 0)).unwrap()).unwrap();
+    let line: serde_json::Value =
+        serde_json::from_str(&metric(&watched, "test", at(15, 55, 0)).unwrap()).unwrap();
     assert_eq!((&line["NotFlat"], &line["Stage"]), (&1.into(), &"test".into()));
     assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Claxton");
     let flat = watch(Shown::default(), &noted(2, true), at(15, 55, 0));
@@ -229,10 +228,8 @@ fn a_flatten_at_work_is_left_alone_until_it_falls_silent() {
 
 #[test]
 fn without_notes_todays_tagged_orders_tell_what_is_ours() {
-    let bought = |tag| Shown {
-        orders: vec![order(tag, BrokerStatus::Filled, 2, at(10, 0, 0))],
-        ..holding(2)
-    };
+    let bought =
+        |tag| Shown { orders: vec![order(tag, BrokerStatus::Filled, 2, at(10, 0, 0))], ..holding(2) };
     for notes in [Noted(None), Noted(Some(BTreeMap::new())), noted(0, true)] {
         assert_eq!(watch(bought(ours()), &notes, at(15, 50, 0)).0.open, 1);
         assert_eq!(watch(bought(None), &notes, at(15, 50, 0)).0.open, 0);
@@ -241,7 +238,8 @@ fn without_notes_todays_tagged_orders_tell_what_is_ours() {
 
 #[test]
 fn a_working_order_of_ours_is_open_and_a_position_of_another_day_is_not() {
-    let works = Shown { orders: vec![order(ours(), BrokerStatus::Open, 0, at(15, 0, 0))], ..Shown::default() };
+    let works =
+        Shown { orders: vec![order(ours(), BrokerStatus::Open, 0, at(15, 0, 0))], ..Shown::default() };
     assert_eq!(watch(works, &Noted(None), at(15, 50, 0)).0.open, 1);
     let series: OccSymbol = "SPXW261123C05600000".parse().unwrap();
     let mut later = holding(2);
@@ -258,8 +256,14 @@ fn whoever_chose_no_flatten_is_not_flattened_and_whoever_hands_over_is() {
     let (clock, sender) = (Stands(at(15, 50, 0)), Sent::default());
     let notes = Noted(Some(BTreeMap::new()));
     let switches = Switches::default();
-    let watch =
-        FlatWatch { secrets: &Known, brokers: &brokers, notes: &notes, sender: &sender, clock: &clock, switches };
+    let watch = FlatWatch {
+        secrets: &Known,
+        brokers: &brokers,
+        notes: &notes,
+        sender: &sender,
+        clock: &clock,
+        switches,
+    };
     assert_eq!(run(watch.run()).unwrap().open, 1);
 }
 

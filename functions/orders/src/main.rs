@@ -23,8 +23,14 @@ async fn run(env: Env) -> Result<(), Error> {
     let ways = Ways::open(&switches, env.get("TRADIER_BASE_URL"))?;
     let brokers = ways.connector(aws::secrets(&env)?, clock);
     let (notes, sender, holder) = (Notes::from_env(&env)?, aws::sender(&env)?, holder(&env));
-    let orders =
-        Orders { ledger: &ledger, brokers: &brokers, clock: &clock, notes: &notes, switches, holder: &holder };
+    let orders = Orders {
+        ledger: &ledger,
+        brokers: &brokers,
+        clock: &clock,
+        notes: &notes,
+        switches,
+        holder: &holder,
+    };
     let (orders, sender) = (&orders, &sender);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let (ledger, clock) = (orders.ledger, orders.clock);

@@ -88,8 +88,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
         let mut done = Reconciled::default();
         let now = self.clock.now();
         let session = Session::at(now).map_err(|it| HandleError::Poison(it.to_string()))?;
-        let in_hours =
-            |it: &Session| it.open.minus(OPENS_BEFORE) <= now && now <= it.close.plus(SETTLES_FOR);
+        let in_hours = |it: &Session| it.open.minus(OPENS_BEFORE) <= now && now <= it.close.plus(SETTLES_FOR);
         let Some(session) = session.filter(in_hours) else { return Ok(done) };
         for account in self.ledger.active_accounts().await? {
             match self.account(&account, &session, official_close).await {
@@ -192,9 +191,8 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
 
 /// Whether the day is over for an account: compared after the close, nothing at fault, nothing held of an ended series.
 fn is_done(book: &DayBook, session: &Session) -> bool {
-    let is_held = |it: &domain::position::Owned| {
-        it.held() > 0 && engine::flatten::stops_trading(&it.series, session)
-    };
+    let is_held =
+        |it: &domain::position::Owned| it.held() > 0 && engine::flatten::stops_trading(&it.series, session);
     book.reconciled_at.is_some_and(|it| it >= session.close)
         && !book.differences.iter().any(|it| it.kind.is_fault())
         && !book.owned.iter().any(is_held)

@@ -43,5 +43,7 @@ fn official_close(event: &Map<String, Value>) -> anyhow::Result<Option<Points>> 
         Some(other) => other.to_string(),
     };
     let close = Points::parse(&text).filter(|it| it.0 > 0);
-    close.map(Some).ok_or_else(|| anyhow::anyhow!("officialClose={text} is not an index value such as 5612.34"))
+    close
+        .map(Some)
+        .ok_or_else(|| anyhow::anyhow!("officialClose={text} is not an index value such as 5612.34"))
 }

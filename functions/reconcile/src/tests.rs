@@ -123,7 +123,8 @@ async fn bought(ledger: &MemLedger) -> (IntentView, BrokerOrder) {
     ledger.record_answer(&answer).await.unwrap();
     let view = read().await;
     let mut done = sample::progress(&view, Some(fence), at(9, 50, 2));
-    done.attempts.push(domain::order::Attempt { executed: 2, ..sample::ended(&view, AttemptState::Filled).unwrap() });
+    done.attempts
+        .push(domain::order::Attempt { executed: 2, ..sample::ended(&view, AttemptState::Filled).unwrap() });
     done.fills.push(sample::observed(&view, 2, Some(240), at(9, 50, 2)).unwrap());
     (done.state, done.follow_up) = (IntentState::Done, None);
     assert!(matches!(ledger.record_progress(&done).await.unwrap(), Written::Version(_)));
@@ -161,9 +162,9 @@ fn shows(orders: Vec<BrokerOrder>, held: i64) -> Accounts {
 
 fn alerts(ledger: &MemLedger) -> Vec<String> {
     let rows = run(ledger.due_outbox(at(23, 0, 0), 1_000)).unwrap();
-    let text = |it: OutboxRow| match it.message {
-        Message::Alert { level, text, .. } => Some(format!("{level} {text}")),
-        _ => None,
+    let text = |it: OutboxRow| {
+        let Message::Alert { level, text, .. } = it.message else { return None };
+        Some(format!("{level} {text}"))
     };
     rows.into_iter().filter(|it| it.queue == Queue::Alerts).filter_map(text).collect()
 }
@@ -209,7 +210,8 @@ fn a_late_execution_of_an_ended_intent_wakes_its_order() {
     let done = reconcile(&ledger, &shows(vec![order], 3), at(10, 0, 0), on(), None);
     assert_eq!((done.faults > 0, done.stepped), (true, 1));
     let rows = run(ledger.due_outbox(at(10, 0, 0), 1_000)).unwrap();
-    let wakes = |it: &&OutboxRow| matches!(it.message, Message::BrokerOrder { order: BrokerOrderId(101), .. });
+    let wakes =
+        |it: &&OutboxRow| matches!(it.message, Message::BrokerOrder { order: BrokerOrderId(101), .. });
     assert_eq!(rows.iter().filter(wakes).count(), 1, "{rows:?}");
 }
 

@@ -39,7 +39,10 @@ fn each_account_gets_a_report_of_its_own_and_one_message() {
     assert_eq!((day.accounts.len(), day.setups.len()), (2, 1));
     let (one, two) = (sample::account(1), sample::account(2));
     let stored = ledger.report(one.account, SESSION).unwrap();
-    assert!(stored.contains(&one.account.to_string()) && !stored.contains(&two.account.to_string()), "{stored}");
+    assert!(
+        stored.contains(&one.account.to_string()) && !stored.contains(&two.account.to_string()),
+        "{stored}"
+    );
     assert!(ledger.report(two.account, SESSION).is_some());
     let rows = run(ledger.due_outbox(at(17, 0, 0), 100)).unwrap();
     let told: Vec<_> = rows.iter().filter(|it| it.queue == Queue::Alerts).collect();

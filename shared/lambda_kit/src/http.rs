@@ -127,7 +127,12 @@ impl Problem {
 
     /// 401: nobody we know.
     pub fn nobody() -> Self {
-        Self::new(401, "not-signed-in", "Not signed in", "send Authorization: Bearer with a token of the issuer")
+        Self::new(
+            401,
+            "not-signed-in",
+            "Not signed in",
+            "send Authorization: Bearer with a token of the issuer",
+        )
     }
 
     /// 403: somebody else may.
@@ -189,8 +194,7 @@ impl Call {
     pub fn of(event: &ApiGatewayV2httpRequest) -> Result<Self, Problem> {
         let context = &event.request_context;
         let raw = event.raw_path.as_deref().or(context.http.path.as_deref()).unwrap_or("/");
-        let mut path: Vec<String> =
-            raw.split('/').filter(|it| !it.is_empty()).map(str::to_owned).collect();
+        let mut path: Vec<String> = raw.split('/').filter(|it| !it.is_empty()).map(str::to_owned).collect();
         // A named stage stands in front of the path, `$default` does not.
         if path.first().is_some_and(|it| Some(it.as_str()) == context.stage.as_deref()) {
             path.remove(0);
@@ -245,16 +249,15 @@ impl Call {
             let text = error.to_string();
             let place = format!("at line {} column {}", error.line(), error.column());
             match text.split_once('`').filter(|it| it.0 == "missing field ") {
-                Some((_, rest)) => format!("missing field `{}` {place}", rest.split('`').next().unwrap_or("")),
+                Some((_, rest)) => {
+                    format!("missing field `{}` {place}", rest.split('`').next().unwrap_or(""))
+                }
                 None => format!("the body is not what this route takes, {place}"),
             }
         })
     }
 
-    fn parse<T: DeserializeOwned>(
-        &self,
-        words: impl Fn(&serde_json::Error) -> String,
-    ) -> Result<T, Problem> {
+    fn parse<T: DeserializeOwned>(&self, words: impl Fn(&serde_json::Error) -> String) -> Result<T, Problem> {
         let body = self.body.as_deref().filter(|it| !it.trim().is_empty()).unwrap_or("{}");
         serde_json::from_str(body).map_err(|error| {
             let words = words(&error);
@@ -315,7 +318,8 @@ fn nested_role(text: &str) -> Option<Role> {
 
 /// The body as text.
 fn text(body: &str, is_base64: bool) -> Result<String, Problem> {
-    let not_text = || Problem::new(400, "invalid-body", "The body cannot be read", "the body is not UTF-8 text");
+    let not_text =
+        || Problem::new(400, "invalid-body", "The body cannot be read", "the body is not UTF-8 text");
     if body.len() > BODY_MAX {
         let detail = format!("the body is larger than {BODY_MAX} bytes");
         return Err(Problem::new(413, "too-large", "Too large", &detail));

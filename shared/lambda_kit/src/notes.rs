@@ -30,7 +30,9 @@ const NOTE_MAX: usize = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum NotesError {
     /// Neither place is named.
-    #[error("neither OWNED_NOTES_BUCKET nor OWNED_NOTES_DIR is set: name an S3 bucket, or a directory for local runs")]
+    #[error(
+        "neither OWNED_NOTES_BUCKET nor OWNED_NOTES_DIR is set: name an S3 bucket, or a directory for local runs"
+    )]
     Nowhere,
     /// The bucket is named, what it takes to reach it is not.
     #[error(transparent)]
@@ -159,7 +161,12 @@ impl S3Notes {
     }
 
     /// One signed exchange.
-    async fn exchange(&self, method: Method, key: &str, body: Vec<u8>) -> Result<(StatusCode, Bytes), NoteError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        key: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), NoteError> {
         let request = self.signed(method, key, body)?;
         let exchange = async {
             let answer = self.client.request(request).await.map_err(|it| NoteError(it.to_string()))?;
@@ -187,9 +194,13 @@ impl S3Notes {
             .build()
             .map_err(|it| broken(&it))?
             .into();
-        let to_sign =
-            SignableRequest::new(method.as_str(), uri.as_str(), std::iter::empty(), SignableBody::Bytes(&body))
-                .map_err(|it| broken(&it))?;
+        let to_sign = SignableRequest::new(
+            method.as_str(),
+            uri.as_str(),
+            std::iter::empty(),
+            SignableBody::Bytes(&body),
+        )
+        .map_err(|it| broken(&it))?;
         let (instructions, _) = sign(to_sign, &params).map_err(|it| broken(&it))?.into_parts();
         let request = Request::builder().method(method).uri(uri).body(Full::new(Bytes::from(body)));
         let mut request = request.map_err(|it| broken(&it))?;

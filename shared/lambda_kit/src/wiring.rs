@@ -52,7 +52,9 @@ pub fn object(event: Value) -> Result<Map<String, Value>, Diagnostic> {
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
     };
-    Err(crate::diagnostic(anyhow::anyhow!("the event of a schedule is a JSON object such as {{}}; this is {what}")))
+    Err(crate::diagnostic(anyhow::anyhow!(
+        "the event of a schedule is a JSON object such as {{}}; this is {what}"
+    )))
 }
 
 /// A use case's error as the runtime reports it.

@@ -49,9 +49,9 @@ fn flip(ledger: &MemLedger, role: Role, scope: &str, state: &str) -> Result<Answ
 
 fn flattened(ledger: &MemLedger) -> Vec<UserId> {
     let rows = run(ledger.due_outbox(at(23, 0, 0), 100)).unwrap();
-    let of = |message: &Message| match message {
-        Message::Flatten { account, session: SESSION, at_once: true } => Some(account.user),
-        _ => None,
+    let of = |message: &Message| {
+        let Message::Flatten { account, session: SESSION, at_once: true } = message else { return None };
+        Some(account.user)
     };
     rows.iter().filter(|it| it.queue == Queue::Flatten).filter_map(|it| of(&it.message)).collect()
 }

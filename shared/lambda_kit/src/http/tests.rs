@@ -92,7 +92,10 @@ fn what_is_not_there_is_named_with_what_is() {
     const KNOWN: [(&str, &str); 2] = [("GET", "/v1/setups"), ("GET", "/v1/setups/{id}")];
     let call = |method, path| Call::of(&event(method, path, None)).unwrap();
     let problem = Problem::no_route(&call("POST", "/v1/setups/abc"), &KNOWN);
-    assert_eq!((problem.status, problem.detail.as_str()), (405, "/v1/setups/abc does not take POST; it takes GET"));
+    assert_eq!(
+        (problem.status, problem.detail.as_str()),
+        (405, "/v1/setups/abc does not take POST; it takes GET")
+    );
     let problem = Problem::no_route(&call("GET", "/v1/setup"), &KNOWN);
     assert_eq!(problem.status, 404);
     assert!(problem.detail.contains("GET /v1/setups/{id}"), "{problem:?}");

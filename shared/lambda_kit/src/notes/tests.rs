@@ -81,7 +81,10 @@ async fn s3_gets_signed_requests_and_its_answers_are_told_apart() {
         let head = request.to_lowercase();
         assert!(head.contains("authorization: aws4-hmac-sha256 credential=akidexample/"), "{head}");
         assert!(head.contains("/us-east-1/s3/aws4_request"), "{head}");
-        assert!(head.contains("x-amz-content-sha256: ") && head.contains("x-amz-security-token: session"), "{head}");
+        assert!(
+            head.contains("x-amz-content-sha256: ") && head.contains("x-amz-security-token: session"),
+            "{head}"
+        );
         assert!(!head.contains("very-secret"));
     }
 }
