@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use domain::market::{MarketEvent, MarketSource, SourceError};
+use domain::market::{MarketEvent, MarketSource, Points, SourceError};
 use domain::ports::{Clock, Ledger, LedgerError, Queue, SendError, Sender};
 use domain::time::UtcNanos;
+use engine::report::DailyReport;
 use ingester::{Ingester, account_stream};
 
 use crate::parts::{AccountFrame, Delivery, Mailboxes, Parts, SteeredClock, Venue};
@@ -54,8 +55,14 @@ pub enum DayError {
 /// What was counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Market events taken.
-    pub events: u64,
+    /// Prints of the index and its proxy.
+    pub prints: u64,
+    /// Quotes of the index and its proxy.
+    pub quotes: u64,
+    /// Quotes of options.
+    pub option_quotes: u64,
+    /// Bars closed.
+    pub microbars: u64,
     /// Messages worked.
     pub messages: u64,
     /// Messages given back.
@@ -95,6 +102,9 @@ pub struct Day<'a, P, S> {
     outbox_dirty: bool,
     outbox_due: Option<UtcNanos>,
     counts: Counts,
+    /// The index's last value of the session.
+    index: Option<Points>,
+    report: Option<DailyReport>,
 }
 
 impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
@@ -115,7 +125,14 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             outbox_dirty: true,
             outbox_due: None,
             counts: Counts::default(),
+            index: None,
+            report: None,
         }
+    }
+
+    /// The day's report, once it is written.
+    pub const fn report(&self) -> Option<&DailyReport> {
+        self.report.as_ref()
     }
 
     /// The ingester.
@@ -166,7 +183,7 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             self.parts.clock().advance_to(ts);
             self.parts.venue().on_market(&event);
             self.ingester.on_event(&event);
-            self.counts.events += 1;
+            self.count(&event);
             if ts.since(watched) >= Duration::from_secs(1) {
                 watched = ts;
                 watch(&Progress { at: ts, counts: self.counts }).await;
@@ -178,8 +195,24 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
         }
         if self.source_over && self.peeked.is_none() {
             self.ingester.finish();
+            self.counts.microbars = self.ingester.metrics().bars_out;
         }
         Ok(())
+    }
+
+    fn count(&mut self, event: &MarketEvent) {
+        let profile = self.source.profile();
+        match event {
+            MarketEvent::Trade(symbol, trade) => {
+                self.counts.prints += 1;
+                if *symbol == profile.index && profile.session.open <= trade.ts && trade.ts <= profile.session.close {
+                    self.index = Some(trade.price);
+                }
+            }
+            MarketEvent::Quote(..) => self.counts.quotes += 1,
+            MarketEvent::OptionQuote(..) => self.counts.option_quotes += 1,
+        }
+        self.counts.microbars = self.ingester.metrics().bars_out;
     }
 
     fn peek(&mut self) -> Result<Option<MarketEvent>, DayError> {
@@ -220,9 +253,14 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             // What the minute before left is worked before the next function looks.
             self.settle().await?;
             self.counts.schedules += 1;
-            if let Err(error) = work::scheduled(self.parts, &self.post, what).await {
-                self.counts.schedules_failed += 1;
-                tracing::error!(function = what.function(), "{} failed at {now}: {error}", what.function());
+            let close = self.index.filter(|_| now > self.source.profile().session.close);
+            match work::scheduled(self.parts, &self.post, what, close).await {
+                Ok(Some(report)) => self.report = Some(report),
+                Ok(None) => {}
+                Err(error) => {
+                    self.counts.schedules_failed += 1;
+                    tracing::error!(function = what.function(), "{} failed at {now}: {error}", what.function());
+                }
             }
             self.outbox_dirty = true;
         }

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::market::Points;
 use domain::ports::{Clock, HandleError, Message, Queue, SendError, Sender};
 use domain::time::UtcNanos;
+use engine::report::DailyReport;
+use flat_watch::FlatWatch;
 use flatten::Flatten;
 use lambda_kit::sqs::batch;
 use orders::Orders;
 use portfolio_sync::PortfolioSync;
+use reconcile::Reconcile;
+use report::Report;
 use transitions::Transitions;
 
 use crate::parts::{Delivery, Parts};
@@ -124,21 +129,32 @@ pub(crate) async fn deliver<P: Parts>(
     Ok(response.batch_item_failures.is_empty())
 }
 
-/// Runs a scheduled function.
-pub(crate) async fn scheduled<P: Parts>(parts: &P, post: &Post, what: Scheduled) -> Result<(), HandleError> {
-    let (ledger, brokers, clock, switches) =
-        (parts.ledger(), parts.brokers(), parts.clock(), parts.switches());
+/// Runs a scheduled function. The report is handed back.
+pub(crate) async fn scheduled<P: Parts>(
+    parts: &P,
+    post: &Post,
+    what: Scheduled,
+    official_close: Option<Points>,
+) -> Result<Option<DailyReport>, HandleError> {
+    let (ledger, brokers, clock, switches) = (parts.ledger(), parts.brokers(), parts.clock(), parts.switches());
+    let sender = Counter { parts, post };
     match what {
         Scheduled::PortfolioSync => {
             PortfolioSync { ledger, brokers, clock, switches }.run().await?;
         }
+        Scheduled::Reconcile => {
+            Reconcile { ledger, brokers, clock, switches }.run(official_close).await?;
+        }
         Scheduled::Flatten => {
-            let sender = Counter { parts, post };
             flatten(parts, &sender).start().await?;
         }
-        Scheduled::Reconcile | Scheduled::FlatWatch | Scheduled::Report => {}
+        Scheduled::FlatWatch => {
+            let (secrets, notes, sender) = (parts.secrets(), parts.notes(), &sender);
+            FlatWatch { secrets, brokers, notes, sender, clock, switches }.run().await?;
+        }
+        Scheduled::Report => return Report { ledger, clock }.run().await,
     }
-    Ok(())
+    Ok(None)
 }
 
 type FlattenOf<'a, P> = Flatten<
