@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod settle;
 
 use std::collections::BTreeSet;
@@ -59,6 +60,8 @@ pub struct Reconciled {
     pub foreign: u32,
     /// Intents stepped or woken because of it.
     pub stepped: u32,
+    /// Orders adopted that a flatten sent with the database down.
+    pub adopted: u32,
     /// Entries settled.
     pub settled: u32,
 }
@@ -75,6 +78,7 @@ struct One {
     faults: u32,
     foreign: u32,
     stepped: u32,
+    adopted: u32,
     settled: u32,
 }
 
@@ -97,6 +101,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
                     done.faults = done.faults.saturating_add(one.faults);
                     done.foreign = done.foreign.saturating_add(one.foreign);
                     done.stepped = done.stepped.saturating_add(one.stepped);
+                    done.adopted = done.adopted.saturating_add(one.adopted);
                     done.settled = done.settled.saturating_add(one.settled);
                 }
                 Ok(None) => done.skipped = done.skipped.saturating_add(1),
@@ -132,8 +137,8 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             return Ok(None);
         }
         let mut one = One::default();
-        let settled = self.settle(account, session, &before, &open, &seen, official_close).await?;
-        one.settled = settled;
+        one.adopted = self.adopt(account, session, &seen).await?;
+        one.settled = self.settle(account, session, &seen, official_close).await?;
         let book = self.ledger.day_book(account, session.date).await?;
         let intents = all_intents(&book, self.ledger.open_intents(account).await?);
         let findings = diff(&Books {

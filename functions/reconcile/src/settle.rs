@@ -4,7 +4,7 @@ use domain::account::AccountRef;
 use domain::calendar::{Session, last_trade};
 use domain::market::Points;
 use domain::money::{Side, Usd};
-use domain::ports::{Brokers, Clock, DayBook, HandleError, IntentView, Ledger, Recorded};
+use domain::ports::{Brokers, Clock, DayBook, HandleError, Ledger, Recorded};
 use domain::position::{FillSource, Owned};
 use domain::symbol::{OccSymbol, Right, Settlement};
 
@@ -17,14 +17,14 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
         &self,
         account: &AccountRef,
         session: &Session,
-        book: &DayBook,
-        open: &[IntentView],
         seen: &Seen,
         official_close: Option<Points>,
     ) -> Result<u32, HandleError> {
         let now = self.clock.now();
         let mut settled: u32 = 0;
-        let Some(close) = official_close else { return Ok(settled) };
+        let Some(close) = official_close.filter(|_| now >= session.close) else { return Ok(settled) };
+        let book = self.ledger.day_book(account, session.date).await?;
+        let open = self.ledger.open_intents(account).await?;
         for entry in book.owned.iter().filter(|it| it.held() > 0) {
             let series = entry.series;
             let is_over = last_trade(&series).is_ok_and(|it| it <= now);
@@ -32,7 +32,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             let is_todays = series.expiry == session.date && series.root.settlement() == Settlement::CashPm;
             let is_shown = seen.positions.iter().any(|it| it.series == series && it.quantity != 0);
             let is_worked = open.iter().any(|it| it.intent.head().series == series);
-            if !is_over || !is_todays || is_shown || is_worked || has_unbooked_sale(book, seen, &series) {
+            if !is_over || !is_todays || is_shown || is_worked || has_unbooked_sale(&book, seen, &series) {
                 continue;
             }
             let price = settlement_price(&series, close);

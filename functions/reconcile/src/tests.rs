@@ -276,6 +276,36 @@ fn a_sale_that_is_not_booked_yet_is_no_settlement() {
 }
 
 #[test]
+fn closes_that_a_flatten_sent_with_the_database_down_are_booked_afterwards() {
+    let ledger = MemLedger::new();
+    let (_, bought) = run(bought(&ledger));
+    let account = sample::account(1);
+    let flatten = sample::flattening(&account, sample::series(5_605)).head.id;
+    let pass = |no, id, executed, status| {
+        let tag = OrderTag { intent: flatten, attempt: AttemptNo(no) };
+        let mut order = order(id, Some(tag), Side::Sell, executed);
+        (order.status, order.legs[0].quantity) = (status, 2);
+        order.created_at = Some(at(15, 46, 0));
+        order
+    };
+    let canceled = pass(22_561, 102, 1, BrokerStatus::Canceled);
+    let working = pass(22_571, 103, 0, BrokerStatus::Open);
+    let half = shows(vec![bought.clone(), canceled.clone(), working], 1);
+    let done = reconcile(&ledger, &half, at(15, 46, 30), on(), None);
+    assert_eq!((done.adopted, done.faults), (2, 0));
+    let held = || run(ledger.owned(&account, SESSION)).unwrap()[0].held();
+    assert_eq!(held(), 1);
+    // The flatten may go on with this intent until the close.
+    assert_eq!(run(sample::read(&ledger, &account, flatten)).unwrap().state, IntentState::Working);
+    let filled = pass(22_581, 104, 1, BrokerStatus::Filled);
+    let canceled_too = pass(22_571, 103, 0, BrokerStatus::Canceled);
+    let flat = shows(vec![bought, canceled, canceled_too, filled], 0);
+    let done = reconcile(&ledger, &flat, at(16, 0, 0), on(), None);
+    assert_eq!((done.adopted, held()), (1, 0));
+    assert_eq!(run(sample::read(&ledger, &account, flatten)).unwrap().state, IntentState::Done);
+}
+
+#[test]
 fn outside_its_hours_nothing_is_asked() {
     let ledger = MemLedger::new();
     run(sample::enrol(&ledger, &sample::account(1))).unwrap();
