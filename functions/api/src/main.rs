@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+
 use api::Api;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_kit::clock::SystemClock;
@@ -11,7 +13,7 @@ use lambda_kit::wiring::{CONNECTIONS, start};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use store::{Limits, Store};
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

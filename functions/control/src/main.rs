@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use control::Control;
 use lambda_kit::aws;
@@ -12,7 +14,7 @@ use lambda_kit::wiring::{CONNECTIONS, relay_after, start};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use store::{Limits, Store};
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

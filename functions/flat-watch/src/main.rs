@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+
 use broker::deployment::Ways;
 use domain::ports::Clock;
 use flat_watch::{FlatWatch, metric};
@@ -13,7 +15,7 @@ use lambda_kit::wiring::{failed, object, start};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

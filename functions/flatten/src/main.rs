@@ -2,6 +2,9 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+use std::time::Duration;
+
 use broker::deployment::Ways;
 use flatten::Flatten;
 use lambda_kit::clock::SystemClock;
@@ -11,13 +14,12 @@ use lambda_kit::wiring::{CONNECTIONS, failed, holder, object, relay_after, start
 use lambda_kit::{aws, diagnostic, sqs};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
-use std::time::Duration;
 use store::{Limits, Store};
 
 /// A database that does not answer this soon counts as down: the flatten goes on without it.
 const DOWN_AFTER: Duration = Duration::from_secs(2);
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

@@ -2,13 +2,15 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+
 use lambda_kit::diagnostic;
 use lambda_kit::env::Env;
 use lambda_kit::wiring::{object, start};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

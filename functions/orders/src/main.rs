@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+
 use aws_lambda_events::sqs::SqsEvent;
 use broker::deployment::Ways;
 use lambda_kit::clock::SystemClock;
@@ -13,7 +15,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use orders::Orders;
 use store::{Limits, Store};
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+
 use broker::budget::Purpose;
 use broker::deployment::Ways;
 use lambda_kit::aws;
@@ -13,7 +15,7 @@ use portfolio_sync::PortfolioSync;
 use serde_json::Value;
 use store::{Limits, Store};
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+
 use broker::budget::Purpose;
 use broker::deployment::Ways;
 use domain::market::Points;
@@ -14,7 +16,7 @@ use reconcile::Reconcile;
 use serde_json::{Map, Value};
 use store::{Limits, Store};
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

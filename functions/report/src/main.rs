@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use jiff::civil::Date;
 use lambda_kit::clock::SystemClock;
@@ -13,7 +15,7 @@ use report::Report;
 use serde_json::{Map, Value};
 use store::{Limits, Store};
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

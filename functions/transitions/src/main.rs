@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+use std::process::ExitCode;
+
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_kit::clock::SystemClock;
 use lambda_kit::env::Env;
@@ -11,7 +13,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use store::{Limits, Store};
 use transitions::Transitions;
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     start(run)
 }
 

@@ -1,5 +1,7 @@
 //! What every `main.rs` does the same way.
 
+use std::process::ExitCode;
+
 use domain::ports::{Clock, HandleError, Ledger, Sender};
 use lambda_runtime::{Diagnostic, Error};
 use serde_json::{Map, Value};
@@ -10,18 +12,18 @@ use crate::relay::{DELAY_MAX, relay};
 /// Connections to PostgreSQL that a function holds: one for the work, one for what runs beside it.
 pub const CONNECTIONS: usize = 2;
 
-/// Starts a function: environment, logs, and `body` on a current-thread runtime.
-///
-/// # Errors
-/// What is missing or cannot be read, in words; the platform shows it as the function's init error.
-pub fn start<F: Future<Output = Result<(), Error>>>(body: impl FnOnce(Env) -> F) -> Result<(), Error> {
+/// Starts a function: environment, logs, and `body` on a current-thread runtime. What is missing or cannot be read is one
+/// line of the log, and the platform reports that the function did not start.
+pub fn start<F: Future<Output = Result<(), Error>>>(body: impl FnOnce(Env) -> F) -> ExitCode {
     let env = Env::of_process();
     crate::logs::init(&env);
-    let started = crate::block_on(body(env));
-    if let Err(error) = &started {
-        tracing::error!("the function did not start: {error}");
+    match crate::block_on(body(env)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the function did not start: {error}");
+            ExitCode::FAILURE
+        }
     }
-    started
 }
 
 /// Who holds leases: this process. In the cloud a log stream belongs to one execution environment.
