@@ -84,7 +84,6 @@ struct Case {
 impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
     /// Answers with the size and its breakdown, or with why there is no contract. Both are answers.
     pub(crate) async fn select(&self, caller: Caller, question: Question) -> Result<Answer, Problem> {
-        let account = self.account(caller, question.account_id.as_deref()).await?;
         let case = match (&question.setup_id, &question.setup) {
             (Some(id), None) => self.stored(id).await?,
             (None, Some(given)) => self.given(given).await?,
@@ -93,6 +92,7 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
                 return Err(Problem::invalid("setupId", detail));
             }
         };
+        let account = self.account(caller, question.account_id.as_deref()).await?;
         let scopes = scopes_for(account.user, case.kind.as_str(), case.symbol, BROKER);
         let session = self.clock.now().new_york_date();
         let context = self.ledger.opening_context(&account, session, &scopes).await?;
