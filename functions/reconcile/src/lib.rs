@@ -136,9 +136,8 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
         if !is_on && !owns && owned_by_orders(&seen.orders).is_empty() {
             return Ok(None);
         }
-        let mut one = One::default();
-        one.adopted = self.adopt(account, session, &seen).await?;
-        one.settled = self.settle(account, session, &seen, official_close).await?;
+        let adopted = self.adopt(account, session, &seen).await?;
+        let settled = self.settle(account, session, &seen, official_close).await?;
         let book = self.ledger.day_book(account, session.date).await?;
         let intents = all_intents(&book, self.ledger.open_intents(account).await?);
         let findings = diff(&Books {
@@ -148,7 +147,8 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             orders: &seen.orders,
             now,
         });
-        one.stepped = self.record(account, session, &before, &intents, &findings, now).await?;
+        let stepped = self.record(account, session, &before, &intents, &findings, now).await?;
+        let mut one = One { stepped, adopted, settled, ..One::default() };
         for difference in &findings.differences {
             let count = if difference.kind.is_fault() { &mut one.faults } else { &mut one.foreign };
             *count = count.saturating_add(1);
