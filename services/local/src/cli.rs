@@ -5,6 +5,7 @@
 
 pub mod args;
 mod config;
+mod demo;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -24,6 +25,14 @@ struct Claxton {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a whole trading day, from its first tick to a flat, reconciled account.
+    ///
+    /// Brings up a private PostgreSQL, SQS and Secrets Manager endpoints, the broker sandbox, the ingester, every function
+    /// and their schedules, with two members of a trading group. A run that was cut off goes on when the same command is
+    /// given again. Exits 0 only if the day ended flat, reconciled and without an order that should not exist.
+    Demo(demo::DemoArgs),
+    /// Compute a run's summary again from its transcript and books, and compare.
+    Verify(demo::VerifyArgs),
     /// Look at the settings.
     Config {
         #[command(subcommand)]
@@ -48,6 +57,7 @@ enum ConfigCommand {
 pub fn main() -> ExitCode {
     let claxton = Claxton::parse();
     let vars = environment();
+    lambda_kit::logs::init(&lambda_kit::env::Env::of(quiet_unless_asked(&vars)));
     let mut out = std::io::stdout().lock();
     match run(&claxton.command, &vars, &mut out).and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,8 +72,23 @@ pub fn main() -> ExitCode {
 
 fn run(command: &Command, vars: &[(String, String)], out: &mut impl Write) -> anyhow::Result<()> {
     match command {
+        Command::Demo(ask) => demo::run(ask, out),
+        Command::Verify(ask) => demo::verify(ask, out),
         Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, *json, out),
     }
+}
+
+/// A terminal shows warnings alone, unless `CLAXTON_LOG` asks for more.
+fn quiet_unless_asked(vars: &[(String, String)]) -> Vec<(String, String)> {
+    let asked = vars.iter().find(|it| it.0 == "CLAXTON_LOG" || it.0 == "RUST_LOG");
+    vec![asked.cloned().unwrap_or_else(|| ("CLAXTON_LOG".to_owned(), "warn".to_owned()))]
+}
+
+/// Runs something that listens and speaks, on this thread alone.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    runtime.block_on(local.run_until(work))
 }
 
 /// The environment as pairs. What is not text cannot be a setting of ours, but its name may be mistyped all the same.

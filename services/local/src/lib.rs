@@ -10,6 +10,7 @@ pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod postgres;
+pub mod run;
 pub mod runtime_api;
 pub use world::schedule;
 pub mod scratch;

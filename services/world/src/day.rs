@@ -63,6 +63,8 @@ pub struct Counts {
     pub option_quotes: u64,
     /// Bars closed.
     pub microbars: u64,
+    /// Steps of setups.
+    pub transitions: u64,
     /// Messages worked.
     pub messages: u64,
     /// Messages given back.
@@ -128,6 +130,14 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             index: None,
             report: None,
         }
+    }
+
+    /// A day that goes on where the broker stood at `from`: earlier schedules are done, and the market before it reaches the
+    /// ingester alone, as far as its checkpoint does not cover it.
+    pub fn resuming(parts: &'a P, source: S, ingester: Ingester, from: UtcNanos) -> Self {
+        let mut day = Self::new(parts, source, ingester);
+        day.schedule.retain(|it| it.0 > from);
+        day
     }
 
     /// The day's report, once it is written.
@@ -205,7 +215,10 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
         match event {
             MarketEvent::Trade(symbol, trade) => {
                 self.counts.prints += 1;
-                if *symbol == profile.index && profile.session.open <= trade.ts && trade.ts <= profile.session.close {
+                if *symbol == profile.index
+                    && profile.session.open <= trade.ts
+                    && trade.ts <= profile.session.close
+                {
                     self.index = Some(trade.price);
                 }
             }
@@ -213,6 +226,7 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             MarketEvent::OptionQuote(..) => self.counts.option_quotes += 1,
         }
         self.counts.microbars = self.ingester.metrics().bars_out;
+        self.counts.transitions = self.ingester.metrics().transitions_out;
     }
 
     fn peek(&mut self) -> Result<Option<MarketEvent>, DayError> {
@@ -259,7 +273,11 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
                 Ok(None) => {}
                 Err(error) => {
                     self.counts.schedules_failed += 1;
-                    tracing::error!(function = what.function(), "{} failed at {now}: {error}", what.function());
+                    tracing::error!(
+                        function = what.function(),
+                        "{} failed at {now}: {error}",
+                        what.function()
+                    );
                 }
             }
             self.outbox_dirty = true;

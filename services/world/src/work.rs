@@ -136,7 +136,8 @@ pub(crate) async fn scheduled<P: Parts>(
     what: Scheduled,
     official_close: Option<Points>,
 ) -> Result<Option<DailyReport>, HandleError> {
-    let (ledger, brokers, clock, switches) = (parts.ledger(), parts.brokers(), parts.clock(), parts.switches());
+    let (ledger, brokers, clock, switches) =
+        (parts.ledger(), parts.brokers(), parts.clock(), parts.switches());
     let sender = Counter { parts, post };
     match what {
         Scheduled::PortfolioSync => {

@@ -219,6 +219,11 @@ impl Sandbox {
         self.orders.get(&id)
     }
 
+    /// The sequence of the last transcript line.
+    pub const fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// Lines since the last call, in order.
     pub fn take_transcript(&mut self) -> Vec<TranscriptLine> {
         std::mem::take(&mut self.transcript)
