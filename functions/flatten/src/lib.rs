@@ -14,7 +14,7 @@ use desk::Desk;
 use domain::account::{AccountRef, Switches};
 use domain::calendar::Session;
 use domain::intent::{Action, CloseAmount, ClosingIntent, IntentHead, Origin, approve_closing};
-use domain::market::OptionQuote;
+use domain::market::{OptionQuote, Points};
 use domain::order::BrokerOrder;
 use domain::ports::{
     BrokerPort, Brokers, Clock, Fence, HandleError, Ledger, LedgerError, Message, OwnedNotes, Queue, Secrets,
@@ -26,6 +26,8 @@ use domain::time::UtcNanos;
 use engine::flatten::{self as plan, Close, FlattenInputs, FlattenPlan};
 use jiff::civil::Date;
 
+/// An older value of the index says nothing about intrinsic values.
+const INDEX_AGE_MAX: Duration = Duration::from_secs(5);
 /// How long a pass holds the account's lease.
 const LEASE: Duration = Duration::from_secs(20);
 /// How long a pass waits for a lease that is taken.
@@ -69,6 +71,7 @@ pub(crate) struct Seen {
     positions: Vec<BrokerPosition>,
     orders: Vec<BrokerOrder>,
     quotes: Vec<(OccSymbol, OptionQuote)>,
+    spot: Option<Points>,
 }
 
 /// What is ours in a pass, and whether foreign positions are closed with it.
@@ -187,9 +190,17 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             .filter(|it| plan::stops_trading(it, &pass.session))
             .collect();
         let quotes = if series.is_empty() { Vec::new() } else { pass.broker.quotes(&series).await.ok()? };
+        let spot = match series.first() {
+            // Without the index a patient offer stops at the bid instead of near intrinsic value.
+            Some(first) => {
+                let market = pass.broker.market(*first).await.ok();
+                market.and_then(|it| it.spot(self.clock.now(), INDEX_AGE_MAX))
+            }
+            None => None,
+        };
         let quotes =
             series.into_iter().zip(quotes).filter_map(|(series, quote)| Some((series, quote?))).collect();
-        Some(Seen { positions, orders, quotes })
+        Some(Seen { positions, orders, quotes, spot })
     }
 
     /// What is ours: by the books; with them down by the notes; with these missing too by today's tagged orders.
@@ -230,7 +241,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             positions: &seen.positions,
             orders: &seen.orders,
             quotes: &seen.quotes,
-            spot: None,
+            spot: seen.spot,
         })
     }
 

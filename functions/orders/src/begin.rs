@@ -17,6 +17,7 @@ use engine::daytrade;
 use engine::gates::{self, GateInputs, SIGNAL_AGE_MAX};
 use engine::walk::{self, Next, Rung};
 
+use crate::follow::INDEX_AGE_MAX;
 use crate::{BROKER, EARLY_WAIT, Orders, Work, follow};
 
 /// How often a close looks for its position at the broker before it is called missing: the list may lag a fill.
@@ -42,11 +43,23 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
 
     /// Asks every gate again, on the market and the rows as they stand now, and sends what they approve.
     async fn open(&self, work: &Work<'_, B::Account>, opening: &OpeningIntent) -> Result<(), HandleError> {
-        let quote = match work.broker.quotes(&[opening.head.series]).await {
-            Ok(quotes) => quotes.into_iter().next().flatten(),
+        let market = match work.broker.market(opening.head.series).await {
+            Ok(market) => market,
             Err(error) => return self.entry_unasked(work, &error).await,
         };
-        let now = self.clock.now();
+        let (now, quote) = (self.clock.now(), market.quote);
+        if let Some(reason) =
+            walk::abandon(opening.direction, &opening.levels, market.spot(now, INDEX_AGE_MAX))
+        {
+            let progress = self.bare(
+                work,
+                IntentState::Done,
+                reason.as_str(),
+                "the index ran away before it was sent",
+                None,
+            );
+            return self.write(work, progress).await;
+        }
         let session = Session::at(now).map_err(|it| HandleError::Poison(it.to_string()))?;
         let scopes =
             scopes_for(work.account.user, opening.kind.as_str(), opening.head.series.underlying(), BROKER)

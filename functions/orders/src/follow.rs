@@ -16,6 +16,8 @@ use crate::{Orders, Work};
 const CANCEL_READ_AFTER: Duration = Duration::from_secs(1);
 /// How long after a cancel request that did nothing it is repeated.
 const CANCEL_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// An older value of the index says nothing about where it is.
+pub(crate) const INDEX_AGE_MAX: Duration = Duration::from_secs(5);
 /// No entry is worked later than this before its series' last trade.
 const ENTRY_HOURS_END_BEFORE: Duration = Duration::from_secs(20 * 60);
 /// How long after a refused close the next attempt is made.
@@ -115,13 +117,19 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     async fn rung(&self, work: &Work<'_, B::Account>, seen: Attempt) -> Result<(), HandleError> {
         let head = work.view.intent.head();
         let now = self.clock.now();
-        let quote = match work.broker.quotes(&[head.series]).await {
-            Ok(quotes) => quotes.into_iter().next().flatten(),
+        let market = match work.broker.market(head.series).await {
+            Ok(market) => market,
             Err(error) => return self.read_only(work, seen, &error).await,
         };
+        if let OrderIntent::Opening(opening) = &work.view.intent
+            && let Some(reason) =
+                walk::abandon(opening.direction, &opening.levels, market.spot(now, INDEX_AGE_MAX))
+        {
+            return self.cancel(work, seen, reason.as_str()).await;
+        }
         let started = work.view.attempts.first().map_or(seen.marked_at, |it| it.marked_at);
         let terms = terms(&work.view.intent, started)?;
-        match walk::next(&terms, &seen, quote.as_ref(), now) {
+        match walk::next(&terms, &seen, market.quote.as_ref(), now) {
             Next::Stop(reason) => self.cancel(work, seen, reason.as_str()).await,
             Next::Rung(rung) if rung.price == seen.price => {
                 let seen = Attempt { rung: rung.rung, repriced_at: repriced_at(&seen, &rung, now), ..seen };

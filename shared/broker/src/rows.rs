@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use domain::account::{AccountType, Balances};
 use domain::chain::ChainRow;
 use domain::ids::{AccountNumber, BrokerOrderId, OrderTag};
-use domain::market::OptionQuote;
+use domain::market::{OptionQuote, Points};
 use domain::money::{Side, Usd};
 use domain::order::{BrokerLeg, BrokerOrder, BrokerStatus};
+use domain::ports::MarketNow;
 use domain::position::BrokerPosition;
 use domain::symbol::{OccSymbol, Root};
 use domain::time::UtcNanos;
@@ -286,6 +287,8 @@ struct QuoteRow<'a> {
     ask_date: Raw<'a>,
     open_interest: Raw<'a>,
     volume: Raw<'a>,
+    last: Raw<'a>,
+    trade_date: Raw<'a>,
 }
 
 impl QuoteRow<'_> {
@@ -310,6 +313,30 @@ impl QuoteRow<'_> {
 
 /// The option quotes in a body, by series. Rows of other symbols are left out.
 pub(crate) fn quotes(body: &str) -> Result<Vec<(OccSymbol, OptionQuote)>, Unreadable> {
+    let mut found = Vec::new();
+    for (symbol, row) in quote_rows(body)? {
+        let Ok(series) = symbol.parse::<OccSymbol>() else { continue };
+        found.push((series, row.quote()?));
+    }
+    Ok(found)
+}
+
+/// The quote of `series` in a body, and the last value of its underlying where the body has it.
+pub(crate) fn market(body: &str, series: &OccSymbol) -> Result<MarketNow, Unreadable> {
+    let mut now = MarketNow::default();
+    for (symbol, row) in quote_rows(body)? {
+        if symbol.parse() == Ok(*series) {
+            now.quote = Some(row.quote()?);
+        } else if symbol == series.underlying().as_str() {
+            let value = json::text(row.last).and_then(|it| Points::parse(&it)).filter(|it| it.0 > 0);
+            now.index = value.zip(json::whole(row.trade_date).and_then(json::epoch));
+        }
+    }
+    Ok(now)
+}
+
+/// The rows of a body of quotes with their symbols.
+fn quote_rows(body: &str) -> Result<Vec<(Cow<'_, str>, QuoteRow<'_>)>, Unreadable> {
     let outer: QuotesBody<'_> = json::parse(body, "quotes")?;
     if json::is_null(outer.quotes) {
         return Ok(Vec::new());
@@ -323,8 +350,7 @@ pub(crate) fn quotes(body: &str) -> Result<Vec<(OccSymbol, OptionQuote)>, Unread
     for raw in json::elements(raw)? {
         let row: QuoteRow<'_> = json::parse(raw.get(), "a quote")?;
         let symbol = json::text(row.symbol).ok_or(Unreadable("a quote's symbol"))?;
-        let Ok(series) = symbol.parse::<OccSymbol>() else { continue };
-        found.push((series, row.quote()?));
+        found.push((symbol, row));
     }
     Ok(found)
 }

@@ -10,7 +10,7 @@ use domain::ids::{AccountNumber, BrokerOrderId};
 use domain::market::OptionQuote;
 use domain::money::Price;
 use domain::order::{BrokerOrder, Ticket, TicketPurpose};
-use domain::ports::{BrokerError, BrokerPort, CancelAnswer, Clock};
+use domain::ports::{BrokerError, BrokerPort, CancelAnswer, Clock, MarketNow};
 use domain::position::BrokerPosition;
 use domain::secret::Token;
 use domain::symbol::{OccSymbol, Root, Underlying};
@@ -293,6 +293,13 @@ impl<T: Transport, C: Clock> BrokerPort for Tradier<T, C> {
             found.extend(self.read(Group::Market, path, &query, rows::quotes).await?);
         }
         Ok(series.iter().map(|it| found.get(it).copied()).collect())
+    }
+
+    async fn market(&self, series: OccSymbol) -> Result<MarketNow, BrokerError> {
+        let query =
+            [("symbols", format!("{series},{}", series.underlying())), ("greeks", "false".to_owned())];
+        let path = "/v1/markets/quotes".to_owned();
+        self.read(Group::Market, path, &query, |body| rows::market(body, &series)).await
     }
 
     async fn place(&self, ticket: &Ticket) -> Result<BrokerOrderId, BrokerError> {

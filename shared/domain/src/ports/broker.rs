@@ -1,8 +1,10 @@
 //! The broker as the desk sees it.
 
+use std::time::Duration;
+
 use crate::account::{AccountRef, Balances};
 use crate::ids::BrokerOrderId;
-use crate::market::OptionQuote;
+use crate::market::{OptionQuote, Points};
 use crate::money::Price;
 use crate::order::{BrokerOrder, Ticket};
 use crate::position::BrokerPosition;
@@ -50,6 +52,22 @@ pub enum BrokerError {
     },
 }
 
+/// A series and its index at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MarketNow {
+    /// The series' NBBO; `None` when the broker does not know the series.
+    pub quote: Option<OptionQuote>,
+    /// The index's last value and when it was printed.
+    pub index: Option<(Points, UtcNanos)>,
+}
+
+impl MarketNow {
+    /// The index where its value is no older than `age_max`.
+    pub fn spot(&self, now: UtcNanos, age_max: Duration) -> Option<Points> {
+        self.index.filter(|it| now.since(it.1) <= age_max).map(|it| it.0)
+    }
+}
+
 /// What a cancel was answered with. None of these is a verdict: read the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelAnswer {
@@ -78,6 +96,12 @@ pub trait BrokerPort {
 
     /// The NBBO of each series, in the order asked; `None` for those the broker does not know.
     async fn quotes(&self, series: &[OccSymbol]) -> Result<Vec<Option<OptionQuote>>, BrokerError>;
+
+    /// A series' NBBO and the index behind it, in one request. An adapter that cannot give the index leaves it out.
+    async fn market(&self, series: OccSymbol) -> Result<MarketNow, BrokerError> {
+        let quote = self.quotes(&[series]).await?.into_iter().next().flatten();
+        Ok(MarketNow { quote, index: None })
+    }
 
     /// Sends a ticket, once.
     async fn place(&self, ticket: &Ticket) -> Result<BrokerOrderId, BrokerError>;

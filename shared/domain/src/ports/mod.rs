@@ -6,7 +6,7 @@
 mod broker;
 mod ledger;
 
-pub use broker::{BrokerError, BrokerPort, Brokers, CancelAnswer, ConnectError};
+pub use broker::{BrokerError, BrokerPort, Brokers, CancelAnswer, ConnectError, MarketNow};
 pub use ledger::{
     Answer, CredentialChange, DayBook, DayRisk, DeadLetter, Difference, DifferenceKind, Fence, IntentView,
     KillFlip, Ledger, LedgerError, MarkRequest, Marking, Message, NewIntent, OpeningContext, OutboxRow,

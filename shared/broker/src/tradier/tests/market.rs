@@ -29,6 +29,30 @@ fn quotes_come_back_in_the_order_asked_with_gaps_for_what_is_not_known() {
 }
 
 #[test]
+fn a_series_and_its_index_come_in_one_request() {
+    let index =
+        r#"{"symbol":"SPX","type":"index","last":5611.25,"bid":null,"ask":null,"trade_date":1795186803000}"#;
+    let series: OccSymbol = SERIES.parse().unwrap();
+    let (broker, tape) =
+        account(vec![Ok(reply(200, &format!(r#"{{"quotes":{{"quote":[{index},{QUOTE}]}}}}"#)))]);
+    let market = now(broker.market(series)).unwrap();
+    assert!(market.quote.unwrap().two_sided().is_some());
+    let printed = UtcNanos::from_secs(1_795_186_803);
+    assert_eq!(market.index, Some((Points::parse("5611.25").unwrap(), printed)));
+    let at = |s| printed.plus(Duration::from_secs(s));
+    let limit = Duration::from_secs(5);
+    assert_eq!(
+        (market.spot(at(5), limit).is_some(), market.spot(at(6), limit)),
+        (true, None),
+        "old is missing"
+    );
+    assert!(tape.sent.borrow()[0].query.iter().any(|it| it.1 == format!("{SERIES},SPX")));
+    let without =
+        now(answering(200, &format!(r#"{{"quotes":{{"quote":{QUOTE}}}}}"#)).market(series)).unwrap();
+    assert_eq!(without.index, None);
+}
+
+#[test]
 fn many_quotes_are_asked_for_in_bounded_requests() {
     let many: Vec<OccSymbol> =
         (1..=450).map(|n| format!("SPXW261120C{:08}", n * 5_000).parse().unwrap()).collect();
