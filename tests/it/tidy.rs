@@ -178,3 +178,53 @@ fn schedules_are_in_new_york_time_without_a_flexible_window() {
     assert_eq!(schedules, template.matches("ScheduleExpressionTimezone: America/New_York").count());
     assert_eq!(schedules, template.matches("FlexibleTimeWindow: { Mode: \"OFF\" }").count());
 }
+
+#[test]
+fn use_cases_await_ports_and_nothing_else() {
+    let banned = [
+        "tokio",
+        "spawn",
+        "select!",
+        "HashMap",
+        "HashSet",
+        "Instant::",
+        "SystemTime",
+        "thread_local",
+        "std::env",
+    ];
+    for path in sources() {
+        let text = path.to_string_lossy().into_owned();
+        let is_use_case =
+            (text.contains("/functions/") && !text.ends_with("/main.rs")) || text.contains("/shared/desk/");
+        if !is_use_case || text.contains("/tests") {
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        for word in banned {
+            assert!(
+                !source.contains(word),
+                "{text} names {word}: a use case awaits ports, and its callers own the rest"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_core_has_no_input_or_output() {
+    let banned =
+        ["std::fs", "std::net", "std::env", "std::process", "tokio", "SystemTime", "Instant::now", "HashMap"];
+    for path in sources() {
+        let text = path.to_string_lossy().into_owned();
+        let is_core = ["/shared/domain/src", "/shared/engine/src", "/shared/sim/src"]
+            .iter()
+            .any(|it| text.contains(it));
+        if !is_core {
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for word in banned {
+            assert!(!code.contains(word) || text.contains("tests"), "{text} names {word}");
+        }
+    }
+}

@@ -5,13 +5,15 @@
 
 mod broker;
 mod ledger;
+mod queue;
 
 pub use broker::{BrokerError, BrokerPort, Brokers, CancelAnswer, ConnectError, MarketNow};
 pub use ledger::{
-    Answer, CredentialChange, DayBook, DayRisk, DeadLetter, Difference, DifferenceKind, Fence, IntentView,
-    KillFlip, Ledger, LedgerError, MarkRequest, Marking, Message, NewIntent, OpeningContext, OutboxRow,
-    Progress, Queue, ReconciliationRun, Recorded, SetupBook, Snapshot, Written,
+    Answer, CredentialChange, DayBook, DayRisk, Difference, DifferenceKind, Fence, IntentView, KillFlip,
+    Ledger, LedgerError, MarkRequest, Marking, NewIntent, OpeningContext, Progress, ReconciliationRun,
+    Recorded, SetupBook, Snapshot, Written,
 };
+pub use queue::{DeadLetter, Message, OutboxRow, Queue};
 
 use crate::account::{AccountRef, BrokerCredential};
 use crate::ids::{AccountId, BrokerOrderId, UserId};
