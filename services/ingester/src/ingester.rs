@@ -155,7 +155,10 @@ impl Ingester {
 
     /// Takes a live event with the instant it was received, for the lag.
     pub fn on_received(&mut self, event: &MarketEvent, received: UtcNanos) {
-        self.metrics.lag.note(event.ts(), received);
+        // What is passed over after a restart was received in an earlier life.
+        if self.skip == 0 {
+            self.metrics.lag.note(event.ts(), received);
+        }
         self.on_event(event);
     }
 
@@ -218,6 +221,19 @@ impl Ingester {
             self.write_checkpoint(ledger).await?;
         }
         Ok(())
+    }
+
+    /// Writes everything there is, due or not: before an end from which a later life goes on.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the ledger did not answer; what was written stays.
+    pub async fn put_down(&mut self, ledger: &impl Ledger) -> Result<(), LedgerError> {
+        // Still replaying: the checkpoint it came from says more than it knows.
+        if self.skip > 0 {
+            return Ok(());
+        }
+        self.uncovered = true;
+        self.commit(ledger).await
     }
 
     async fn write_bars(&mut self, ledger: &impl Ledger) -> Result<(), LedgerError> {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod http;
+pub mod journal;
 mod listener;
 mod stream;
 #[cfg(test)]
