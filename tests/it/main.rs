@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod conformance;
+mod days;
 mod events;
+mod failures;
 mod postgresql;
 mod tidy;

@@ -155,6 +155,11 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
         self.counts
     }
 
+    /// Somebody else put a message into `queue`: the day looks there at its next instant.
+    pub fn expect(&self, queue: Queue) {
+        self.post.note(queue);
+    }
+
     /// Runs to the end of the day. `watch` is called as time moves and may hold it back.
     ///
     /// # Errors

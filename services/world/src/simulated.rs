@@ -250,7 +250,7 @@ impl Simulated {
             ledger,
             secrets,
             notes: MemNotes::default(),
-            mail: MemMail(MemQueues::new(Rc::clone(&clock))),
+            mail: MemMail::new(Rc::clone(&clock)),
             venue,
             brokers,
             clock,
@@ -266,6 +266,11 @@ impl Simulated {
     /// The books, for what is asked of them afterwards.
     pub const fn books(&self) -> &MemLedger {
         &self.ledger
+    }
+
+    /// The queues, for what somebody else puts into them.
+    pub const fn queues(&self) -> &MemMail {
+        &self.mail
     }
 }
 
@@ -324,36 +329,91 @@ impl Parts for Simulated {
 
 /// Queues in memory, with bodies as they would travel.
 #[derive(Debug)]
-pub struct MemMail(MemQueues<SharedClock>);
+pub struct MemMail {
+    queues: MemQueues<SharedClock>,
+    /// Bodies that are not ours, by receipt. They are visible whenever they are not in hand.
+    strays: RefCell<BTreeMap<String, Stray>>,
+    /// Strays that were received too often, in order.
+    buried: RefCell<Vec<(Queue, String)>>,
+}
+
+/// A body that somebody else put into a queue.
+#[derive(Debug)]
+struct Stray {
+    queue: Queue,
+    body: String,
+    receives: u32,
+    in_hand: bool,
+}
+
+impl MemMail {
+    fn new(clock: SharedClock) -> Self {
+        Self { queues: MemQueues::new(clock), strays: RefCell::default(), buried: RefCell::default() }
+    }
+
+    /// Puts a body into a queue as it is. A day looks there once it is told by
+    /// [`Day::expect`](crate::day::Day::expect).
+    pub fn put(&self, queue: Queue, body: &str) {
+        let mut strays = self.strays.borrow_mut();
+        let receipt = format!("stray-{}", strays.len());
+        strays.insert(receipt, Stray { queue, body: body.to_owned(), receives: 0, in_hand: false });
+    }
+
+    /// Bodies put here that ended as dead letters of their queue.
+    pub fn buried(&self) -> Vec<(Queue, String)> {
+        self.buried.borrow().clone()
+    }
+}
 
 impl Sender for MemMail {
     async fn send(&self, queue: Queue, message: &Message, delay: Duration) -> Result<(), SendError> {
-        self.0.send(queue, message, delay).await
+        self.queues.send(queue, message, delay).await
     }
 }
 
 impl Mailboxes for MemMail {
     async fn receive(&self, queue: Queue) -> Result<Vec<Delivery>, SendError> {
-        let held = self.0.receive(queue).into_iter().map(|it| Delivery {
+        let held = self.queues.receive(queue).into_iter().map(|it| Delivery {
             id: it.id.to_string(),
             receipt: it.id.to_string(),
             body: wire::message::encode(&it.message),
             receives: it.receives,
         });
-        Ok(held.collect())
+        let mut taken: Vec<Delivery> = held.collect();
+        let mut strays = self.strays.borrow_mut();
+        for (receipt, stray) in strays.iter_mut().filter(|it| it.1.queue == queue && !it.1.in_hand) {
+            stray.in_hand = true;
+            stray.receives = stray.receives.saturating_add(1);
+            taken.push(Delivery {
+                id: receipt.clone(),
+                receipt: receipt.clone(),
+                body: stray.body.clone(),
+                receives: stray.receives,
+            });
+        }
+        Ok(taken)
     }
 
     async fn delete(&self, queue: Queue, delivery: &Delivery) -> Result<(), SendError> {
-        self.0.delete(queue, number(queue, delivery)?);
+        if self.strays.borrow_mut().remove(&delivery.receipt).is_none() {
+            self.queues.delete(queue, number(queue, delivery)?);
+        }
         Ok(())
     }
 
     async fn give_back(&self, queue: Queue, delivery: &Delivery) -> Result<(), SendError> {
-        self.0.give_back(queue, number(queue, delivery)?, UtcNanos(i64::MIN));
+        match self.strays.borrow_mut().get_mut(&delivery.receipt) {
+            Some(stray) => stray.in_hand = false,
+            None => self.queues.give_back(queue, number(queue, delivery)?, UtcNanos(i64::MIN)),
+        }
         Ok(())
     }
 
     async fn bury(&self, queue: Queue, delivery: &Delivery) -> Result<(), SendError> {
+        if let Some(stray) = self.strays.borrow_mut().remove(&delivery.receipt) {
+            self.buried.borrow_mut().push((queue, stray.body));
+            return Ok(());
+        }
         // Received as often as it may be: giving it back buries it.
         self.give_back(queue, delivery).await
     }

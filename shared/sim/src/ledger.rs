@@ -85,6 +85,11 @@ impl MemLedger {
         self.state.borrow().dead_letters.values().cloned().collect()
     }
 
+    /// Keys of every alert written so far.
+    pub fn alerted(&self) -> Vec<String> {
+        self.state.borrow().outbox.alerted().cloned().collect()
+    }
+
     /// Stored bars of a symbol, in order.
     pub fn microbars(&self, symbol: Underlying) -> Vec<Microbar> {
         let state = self.state.borrow();

@@ -4,12 +4,12 @@ use broker::transport::{Method, Reply, Request};
 use domain::time::UtcNanos;
 use serde::Serialize;
 
-use super::Sandbox;
 use super::limits::{Budget, Group};
 use super::params::{Invalid, Params};
 use super::shape::Under;
 use super::stream::StreamKind;
 use super::transcript::{TranscriptEvent, body_text};
+use super::{STREAM_BASE, Sandbox};
 
 /// An answer before its headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,8 @@ impl Sandbox {
             path: request.path.clone(),
             params,
             status: reply.status,
-            body: body_text(&reply.body),
+            // Where streams are reached is the machine's doing, and the same day leaves the same transcript.
+            body: body_text(&reply.body).replace(&self.stream_base, STREAM_BASE),
         });
         reply
     }

@@ -62,6 +62,9 @@ use engine::Due;
 use limits::Window;
 use stream::{Notice, StreamSession};
 
+/// Where the real sandbox's streams are reached.
+const STREAM_BASE: &str = "wss://sandbox-ws.tradier.com";
+
 /// A user as the sandbox keeps them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct User {
@@ -147,7 +150,7 @@ impl Sandbox {
             streams: BTreeMap::new(),
             notices: VecDeque::new(),
             frames: VecDeque::new(),
-            stream_base: "wss://sandbox-ws.tradier.com".to_owned(),
+            stream_base: STREAM_BASE.to_owned(),
             transcript: Vec::new(),
             lines: 0,
             revision: 0,

@@ -101,6 +101,10 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    pub(super) fn alerted(&self) -> impl Iterator<Item = &String> {
+        self.alerted.iter()
+    }
+
     pub(super) fn put(&mut self, queue: Queue, message: Message, due_at: UtcNanos) {
         if let Message::Alert { key, .. } = &message
             && !self.alerted.insert(key.clone())
