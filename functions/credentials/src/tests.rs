@@ -1,98 +1,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::task::{Context, Poll, Waker};
 
 use super::*;
 use domain::account::Balances;
-use domain::ids::BrokerOrderId;
 use domain::intent::OrderIntent;
-use domain::market::OptionQuote;
-use domain::money::Price;
-use domain::order::{BrokerOrder, Ticket};
-use domain::ports::CancelAnswer;
-use domain::position::BrokerPosition;
-use domain::symbol::OccSymbol;
-use domain::time::UtcNanos;
 use lambda_kit::http::{Answer, Call, Caller, Problem, Role};
 use sim::fixtures::{self as sample, at};
 use sim::ledger::MemLedger;
-
-/// A broker that shows what it is given.
-#[derive(Clone, Default)]
-struct Shown {
-    positions: Vec<BrokerPosition>,
-    orders: Vec<BrokerOrder>,
-    balances: Option<Result<Balances, BrokerError>>,
-    is_down: bool,
-}
-
-impl Shown {
-    fn answer<T>(&self, value: T) -> Result<T, BrokerError> {
-        if self.is_down { Err(BrokerError::Unknown { reason: "silence".to_owned() }) } else { Ok(value) }
-    }
-}
-
-/// What nobody here may do.
-fn never<T>() -> Result<T, BrokerError> {
-    panic!("nothing is sent to the broker here")
-}
-
-impl BrokerPort for Shown {
-    async fn balances(&self) -> Result<Balances, BrokerError> {
-        self.balances.clone().unwrap_or_else(never)
-    }
-    async fn positions(&self) -> Result<Vec<BrokerPosition>, BrokerError> {
-        self.answer(self.positions.clone())
-    }
-    async fn orders(&self) -> Result<Vec<BrokerOrder>, BrokerError> {
-        self.answer(self.orders.clone())
-    }
-    async fn order(&self, _: BrokerOrderId) -> Result<BrokerOrder, BrokerError> {
-        never()
-    }
-    async fn quotes(&self, _: &[OccSymbol]) -> Result<Vec<Option<OptionQuote>>, BrokerError> {
-        never()
-    }
-    async fn place(&self, _: &Ticket) -> Result<BrokerOrderId, BrokerError> {
-        never()
-    }
-    async fn modify(&self, _: BrokerOrderId, _: Price, _: bool) -> Result<(), BrokerError> {
-        never()
-    }
-    async fn cancel(&self, _: BrokerOrderId) -> Result<CancelAnswer, BrokerError> {
-        never()
-    }
-}
-
-/// Accounts by their id; one that is not named is empty.
-#[derive(Default)]
-struct Accounts(BTreeMap<AccountId, Shown>);
-
-impl Brokers for Accounts {
-    type Account = Shown;
-    async fn account(&self, account: &AccountRef) -> Result<Shown, ConnectError> {
-        Ok(self.0.get(&account.account).cloned().unwrap_or_default())
-    }
-}
-
-/// A clock that stands.
-struct Stands(UtcNanos);
-
-impl Clock for Stands {
-    fn now(&self) -> UtcNanos {
-        self.0
-    }
-}
-
-/// Drives a use case by bare polling.
-fn run<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    match future.as_mut().poll(&mut context) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("the use case waits for something else than its ports"),
-    }
-}
+use sim::shown::{Accounts, Shown, Stands, run};
 
 /// Secrets in memory.
 #[derive(Default)]

@@ -7,4 +7,5 @@ pub mod market;
 pub mod queue;
 
 pub mod broker;
+pub mod shown;
 pub mod vault;
