@@ -316,3 +316,6 @@ fn tagged<'o>(orders: &'o [BrokerOrder], intent: IntentId, attempt: &Attempt) ->
         |it: &&BrokerOrder| it.tag.is_some_and(|tag| tag.intent == intent && tag.attempt == attempt.no);
     orders.iter().filter(ours).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn look_ups_thin_out_over_the_first_minute() {
         let sent = UtcNanos::from_secs(1_000);
-        let at = |s| UtcNanos::from_secs(1_000 + s);
+        let at = |s: i64| UtcNanos::from_secs(1_000 + s);
         for (now, next) in [(0, 1), (1, 2), (4, 5), (5, 10), (30, 60), (60, 120), (200, 260)] {
             assert_eq!(next_look_up(sent, at(now)), at(next), "{now} s after the send");
         }

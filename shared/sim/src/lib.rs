@@ -7,5 +7,6 @@ pub mod market;
 pub mod queue;
 
 pub mod broker;
+pub mod faults;
 pub mod shown;
 pub mod vault;

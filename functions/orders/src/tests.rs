@@ -1,0 +1,460 @@
+//! Each way an order can go wrong, and what the steps make of it: real sandbox, real client, books in memory.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use broker::connector::Connector;
+use broker::transport::Method;
+use domain::account::{AccountType, BrokerCredential};
+use domain::calendar::Session;
+use domain::intent::{Action, CloseAmount, DecisionMarket, OpeningIntent, OrderIntent};
+use domain::kill::{KillScope, KillState};
+use domain::market::{ListedSeries, MarketEvent, OptionQuote, Points, PrintCounts, Trade};
+use domain::money::{Price, Usd};
+use domain::ports::{KillFlip, Recorded, Secrets as _};
+use domain::secret::Token;
+use domain::setup::SetupLevels;
+use domain::symbol::{OccSymbol, Underlying};
+use sim::broker::{
+    AccountConfig, Config, ForeignOrder, InMemoryTransport, LegSide, Rules, Sandbox, TranscriptEvent,
+    UserConfig,
+};
+use sim::conformance::block_on;
+use sim::faults::{Fault, Faulty};
+use sim::fixtures::{self as sample, SESSION, at};
+use sim::ledger::MemLedger;
+use sim::vault::{MemNotes, MemSecrets};
+
+use super::*;
+
+#[derive(Clone, Default)]
+struct Hand(Rc<Cell<UtcNanos>>);
+
+impl Clock for Hand {
+    fn now(&self) -> UtcNanos {
+        self.0.get()
+    }
+}
+
+type Line = Rc<Faulty<InMemoryTransport<Hand>>>;
+
+/// One account at 10:00, its broker, and a message loop.
+struct Bench {
+    clock: Hand,
+    sandbox: Rc<RefCell<Sandbox>>,
+    line: Line,
+    ledger: MemLedger,
+    brokers: Connector<Rc<MemSecrets>, Line, Hand>,
+    notes: MemNotes,
+    failures: RefCell<Vec<HandleError>>,
+}
+
+const ACCOUNT: AccountRef = sample::account(1);
+
+fn series() -> OccSymbol {
+    sample::series(5_610)
+}
+
+fn start() -> UtcNanos {
+    at(10, 0, 30)
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (clock, secrets, ledger) = (Hand::default(), Rc::new(MemSecrets::default()), MemLedger::new());
+        clock.0.set(start());
+        let number: domain::ids::AccountNumber = "VA00000001".parse().unwrap();
+        let account = AccountConfig {
+            number: number.clone(),
+            kind: AccountType::Margin,
+            option_level: 6,
+            cash: Usd::from_dollars(50_000),
+        };
+        let user = UserConfig {
+            id: "id-1".into(),
+            name: "One".into(),
+            tokens: vec![Token::new("t")],
+            accounts: vec![account],
+        };
+        let session = Session::of(SESSION).unwrap().unwrap();
+        let listed = vec![ListedSeries { series: series(), open_interest: None }];
+        let sandbox =
+            Sandbox::new(Config { session, users: vec![user], series: listed, rules: Rules::live(1) });
+        let sandbox = Rc::new(RefCell::new(sandbox));
+        let line = Rc::new(Faulty::new(InMemoryTransport::new(Rc::clone(&sandbox), clock.clone())));
+        let brokers = Connector::new(Rc::clone(&secrets), clock.clone(), Rc::clone(&line), None);
+        let bench = Self {
+            clock,
+            sandbox,
+            line,
+            ledger,
+            brokers,
+            notes: MemNotes::default(),
+            failures: RefCell::default(),
+        };
+        bench.index(5_600);
+        bench.quote(510, 520, 50);
+        let credential =
+            BrokerCredential { account: ACCOUNT, token: Token::new("t"), number, flatten_foreign: false };
+        block_on(async {
+            secrets.put(&credential).await.unwrap();
+            sample::enrol(&bench.ledger, &ACCOUNT).await.unwrap();
+            bench.ledger.store_settings(ACCOUNT.user, &sample::settings()).await.unwrap();
+            bench.ledger.record_snapshot(&ACCOUNT, &sample::snapshot(start()), "session_open").await.unwrap();
+            sample::trigger(&bench.ledger, 1).await.unwrap();
+        })
+        .unwrap();
+        bench.clear_outbox();
+        bench
+    }
+
+    fn orders(&self) -> Orders<'_, MemLedger, Connector<Rc<MemSecrets>, Line, Hand>, Hand, MemNotes> {
+        let switches = Switches { execution_enabled: true, ..Switches::default() };
+        Orders {
+            ledger: &self.ledger,
+            brokers: &self.brokers,
+            clock: &self.clock,
+            notes: &self.notes,
+            switches,
+            holder: "test",
+        }
+    }
+
+    fn quote(&self, bid: u32, ask: u32, size: u32) {
+        let (bid, ask) = (Some(Price::from_cents(bid)), Some(Price::from_cents(ask)));
+        let quote = OptionQuote { ts: self.clock.now(), bid, ask, bid_size: size, ask_size: size };
+        self.sandbox.borrow_mut().on_market(&MarketEvent::OptionQuote(series(), quote));
+    }
+
+    fn index(&self, points: i64) {
+        let (ts, price) = (self.clock.now(), Points::whole(points));
+        let print = Trade { ts, sequence: None, price, size: 0, counts: PrintCounts::Everywhere };
+        self.sandbox.borrow_mut().on_market(&MarketEvent::Trade(Underlying::SPX, print));
+    }
+
+    fn clear_outbox(&self) {
+        block_on(async {
+            let rows = self.ledger.due_outbox(UtcNanos(i64::MAX), 100).await.unwrap();
+            let ids: Vec<i64> = rows.iter().map(|it| it.id).collect();
+            self.ledger.mark_sent(&ids, self.clock.now()).await.unwrap();
+        })
+        .unwrap();
+    }
+
+    /// Works everything that falls due until `seconds` after now.
+    fn pass(&self, seconds: u64) {
+        let end = self.clock.now().plus(Duration::from_secs(seconds));
+        block_on(async {
+            for _ in 0..10_000 {
+                let mail = self.ledger.next_due().await.unwrap();
+                let broker = self.sandbox.borrow().next_due();
+                let next = [mail, broker].into_iter().flatten().min().filter(|it| *it <= end);
+                let Some(next) = next else { break };
+                self.clock.0.set(next.max(self.clock.now()));
+                self.sandbox.borrow_mut().advance(self.clock.now());
+                for row in self.ledger.due_outbox(self.clock.now(), 1).await.unwrap() {
+                    self.ledger.mark_sent(&[row.id], self.clock.now()).await.unwrap();
+                    if row.queue == Queue::Alerts {
+                        continue;
+                    }
+                    if let Err(error) = self.orders().handle(&row.message).await {
+                        if let HandleError::Again(_) = error {
+                            let again = self.clock.now().plus(Duration::from_secs(1));
+                            self.ledger.send_later(row.queue, &row.message, again).await.unwrap();
+                        }
+                        self.failures.borrow_mut().push(error);
+                    }
+                }
+            }
+        })
+        .unwrap();
+        self.clock.0.set(end);
+        self.sandbox.borrow_mut().advance(end);
+    }
+
+    fn enter(&self, quantity: u32) -> OpeningIntent {
+        let sampled = sample::opening(&ACCOUNT, 1, quantity);
+        let mut head = sampled.head;
+        (head.series, head.decided_at) = (series(), self.clock.now());
+        let market = DecisionMarket {
+            spot: Points::whole(5_600),
+            bid: Price::from_cents(510),
+            ask: Price::from_cents(520),
+        };
+        let levels = SetupLevels {
+            zone_low: Points::whole(5_599),
+            zone_high: Points::whole(5_601),
+            stop: Points::whole(5_585),
+            t1: Points::whole(5_615),
+            t2: Points::whole(5_630),
+            r_index: Points::whole(15),
+        };
+        let intent = OpeningIntent { head, market, levels, worst: Price::from_cents(530), ..sampled };
+        let new = sample::ready(OrderIntent::Opening(intent.clone()));
+        assert_eq!(block_on(self.ledger.record_intent(&new)).unwrap().unwrap(), Recorded::New);
+        intent
+    }
+
+    fn close(&self, entry: &OpeningIntent, sequence: u32, action: Action, amount: CloseAmount) -> IntentId {
+        let mut intent = sample::closing(entry, sequence, action, amount);
+        intent.head.decided_at = self.clock.now();
+        let id = intent.head.id;
+        let new = sample::ready(OrderIntent::Closing(intent));
+        assert_eq!(block_on(self.ledger.record_intent(&new)).unwrap().unwrap(), Recorded::New);
+        id
+    }
+
+    fn view(&self, id: IntentId) -> IntentView {
+        block_on(self.ledger.intent(&ACCOUNT, id)).unwrap().unwrap().unwrap()
+    }
+
+    /// State, reason and contracts executed.
+    fn stands(&self, id: IntentId) -> (IntentState, String, u32) {
+        let view = self.view(id);
+        (view.state, view.reason, view.filled)
+    }
+
+    fn held(&self) -> i64 {
+        self.sandbox.borrow().account("VA00000001").unwrap().held(&series())
+    }
+
+    /// Orders the broker received.
+    fn accepted(&self) -> usize {
+        let lines = self.sandbox.borrow_mut().take_transcript();
+        lines.iter().filter(|it| matches!(it.event, TranscriptEvent::Accepted { .. })).count()
+    }
+
+    fn filled_entry(&self, quantity: u32) -> OpeningIntent {
+        let entry = self.enter(quantity);
+        self.pass(20);
+        assert_eq!(self.stands(entry.head.id), (IntentState::Done, String::new(), quantity));
+        entry
+    }
+}
+
+fn done(reason: &str, filled: u32) -> (IntentState, String, u32) {
+    (IntentState::Done, reason.to_owned(), filled)
+}
+
+#[test]
+fn an_entry_walks_to_the_ask_and_its_fill_is_booked_once() {
+    let bench = Bench::new();
+    let entry = bench.enter(3);
+    bench.pass(30);
+    let view = bench.view(entry.head.id);
+    assert_eq!((bench.stands(entry.head.id), bench.held()), (done("", 3), 3), "{:?}", bench.failures);
+    assert_eq!(view.attempts.iter().map(|it| it.price.cents()).collect::<Vec<_>>(), [520]);
+    assert_eq!(
+        view.fills.iter().map(|it| (it.from, it.to, it.price)).collect::<Vec<_>>(),
+        [(0, 3, Some(Usd::from_cents(520)))]
+    );
+    assert_eq!((bench.line.posts(), bench.accepted()), (1, 1));
+}
+
+#[test]
+fn a_request_is_sent_once_whatever_becomes_of_it() {
+    for (fault, accepted, ends) in [
+        (Fault::AnswerLost, 1, done("", 2)),
+        (Fault::ErrorAfterEffect, 1, done("", 2)),
+        (Fault::HalfAnswer, 1, done("", 2)),
+        (Fault::RequestLost, 0, (IntentState::Working, "unknown".to_owned(), 0)),
+        (Fault::ErrorWithoutEffect, 0, (IntentState::Working, "unknown".to_owned(), 0)),
+        (Fault::NotSent, 0, done("not_sent", 0)),
+    ] {
+        let bench = Bench::new();
+        bench.line.next(Method::Post, &[fault]);
+        let entry = bench.enter(2);
+        bench.pass(300);
+        assert_eq!(
+            (bench.stands(entry.head.id), bench.accepted()),
+            (ends, accepted),
+            "{fault:?}: {:?}",
+            bench.failures
+        );
+        assert_eq!(bench.line.posts(), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn an_entry_that_never_arrived_blocks_its_setup_until_the_session_ends() {
+    let bench = Bench::new();
+    bench.line.next(Method::Post, &[Fault::RequestLost]);
+    let entry = bench.enter(2);
+    bench.pass(3_600);
+    assert_eq!(bench.view(entry.head.id).state, IntentState::Working);
+    bench.pass(6 * 3_600);
+    assert_eq!((bench.stands(entry.head.id), bench.line.posts()), (done("unresolved", 0), 1));
+}
+
+#[test]
+fn a_close_whose_request_was_lost_goes_on_and_one_whose_answer_was_lost_sells_once() {
+    for (fault, accepted, attempts) in
+        [(Fault::RequestLost, 1, 2), (Fault::AnswerLost, 1, 1), (Fault::NotSent, 1, 2)]
+    {
+        let bench = Bench::new();
+        let entry = bench.filled_entry(3);
+        bench.accepted();
+        bench.line.next(Method::Post, &[fault]);
+        let stop = bench.close(&entry, 3, Action::Stop, CloseAmount::All);
+        bench.pass(60);
+        assert_eq!((bench.stands(stop), bench.held()), (done("", 3), 0), "{fault:?}: {:?}", bench.failures);
+        assert_eq!((bench.accepted(), bench.view(stop).attempts.len()), (accepted, attempts), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_target_closes_its_share_and_the_stop_the_rest() {
+    let bench = Bench::new();
+    let entry = bench.filled_entry(3);
+    let t1 = bench.close(&entry, 3, Action::TakeProfit1, CloseAmount::FractionBp(5_000));
+    bench.pass(30);
+    assert_eq!((bench.stands(t1), bench.held()), (done("", 2), 1));
+    let stop = bench.close(&entry, 4, Action::Stop, CloseAmount::All);
+    bench.pass(30);
+    assert_eq!((bench.stands(stop), bench.held()), (done("", 1), 0));
+}
+
+#[test]
+fn a_stop_ends_the_entry_that_still_works_and_closes_what_filled() {
+    let bench = Bench::new();
+    bench.quote(510, 520, 1);
+    let entry = bench.enter(3);
+    bench.pass(8);
+    assert_eq!(bench.view(entry.head.id).state, IntentState::Working);
+    let stop = bench.close(&entry, 3, Action::Stop, CloseAmount::All);
+    bench.quote(500, 530, 50);
+    bench.pass(30);
+    let filled = bench.view(entry.head.id).filled;
+    assert_eq!((filled, bench.view(entry.head.id).state), (1, IntentState::Done));
+    assert_eq!((bench.stands(stop), bench.held()), (done("", 1), 0), "{:?}", bench.failures);
+}
+
+#[test]
+fn a_stop_of_an_entry_that_bought_nothing_closes_nothing() {
+    let bench = Bench::new();
+    let entry = bench.enter(2);
+    let stop = bench.close(&entry, 3, Action::Stop, CloseAmount::All);
+    bench.quote(300, 900, 5);
+    bench.pass(60);
+    assert_eq!((bench.stands(stop), bench.held()), (done("nothing_held", 0), 0));
+    assert!(bench.view(entry.head.id).state.is_final());
+}
+
+#[test]
+fn an_entry_is_given_up_when_the_index_leaves_it_behind() {
+    let bench = Bench::new();
+    bench.quote(510, 540, 50);
+    let entry = bench.enter(2);
+    bench.pass(2);
+    bench.index(5_606);
+    bench.pass(30);
+    assert_eq!((bench.stands(entry.head.id), bench.held()), (done("beyond_zone", 0), 0));
+}
+
+#[test]
+fn a_flipped_kill_switch_lets_no_entry_out_and_stops_those_that_work() {
+    let flip = |state| KillFlip {
+        scope: KillScope::Global,
+        state,
+        by: "operator".to_owned(),
+        reason: "test".to_owned(),
+        at: start(),
+    };
+    let bench = Bench::new();
+    block_on(bench.ledger.flip_kill_switch(&flip(KillState::NoEntries))).unwrap().unwrap();
+    let entry = bench.enter(2);
+    bench.pass(30);
+    let (state, reason, _) = bench.stands(entry.head.id);
+    assert_eq!((state, reason.as_str(), bench.line.posts()), (IntentState::Blocked, "kill_switch", 0));
+
+    let bench = Bench::new();
+    bench.quote(510, 560, 50);
+    let entry = bench.enter(2);
+    bench.pass(2);
+    block_on(bench.ledger.flip_kill_switch(&flip(KillState::SafeMode))).unwrap().unwrap();
+    bench.pass(10);
+    assert_eq!(bench.stands(entry.head.id), done("superseded", 0));
+}
+
+#[test]
+fn a_step_written_for_another_version_does_nothing() {
+    let bench = Bench::new();
+    let entry = bench.filled_entry(1);
+    let before = bench.view(entry.head.id);
+    let stale = Message::Step { account: ACCOUNT, intent: entry.head.id, version: 1, tries: 0 };
+    block_on(bench.orders().handle(&stale)).unwrap().unwrap();
+    assert_eq!((bench.view(entry.head.id), bench.line.posts()), (before, 1));
+}
+
+#[test]
+fn a_step_waits_for_the_accounts_lease_and_is_dead_after_thirty_tries() {
+    let bench = Bench::new();
+    let (now, later) = (bench.clock.now(), bench.clock.now().plus(Duration::from_secs(10)));
+    block_on(bench.ledger.take_lease(&ACCOUNT, "another", now, later)).unwrap().unwrap().unwrap();
+    let entry = bench.enter(1);
+    bench.pass(9);
+    assert_eq!((bench.view(entry.head.id).state, bench.line.posts()), (IntentState::Ready, 0));
+    bench.pass(21);
+    assert_eq!(bench.view(entry.head.id).filled, 1);
+
+    let bench = Bench::new();
+    block_on(bench.ledger.take_lease(&ACCOUNT, "another", now, now.plus(Duration::from_secs(9_999))))
+        .unwrap()
+        .unwrap();
+    bench.enter(1);
+    bench.pass(60);
+    let dead = bench.failures.borrow();
+    assert!(
+        matches!(dead.as_slice(), [HandleError::Poison(why)] if why.contains("over 30 tries")),
+        "{dead:?}"
+    );
+}
+
+#[test]
+fn a_crash_between_the_mark_and_the_send_leaves_a_question_and_no_second_order() {
+    let bench = Bench::new();
+    let entry = bench.enter(2);
+    block_on(async {
+        let (now, until) = (bench.clock.now(), bench.clock.now().plus(LEASE));
+        let fence = bench.ledger.take_lease(&ACCOUNT, "dies", now, until).await.unwrap().unwrap();
+        let view = bench.ledger.intent(&ACCOUNT, entry.head.id).await.unwrap().unwrap();
+        bench.ledger.mark_submitting(&sample::mark(&view, fence, 2, now)).await.unwrap();
+    })
+    .unwrap();
+    bench.pass(300);
+    let (state, reason, filled) = bench.stands(entry.head.id);
+    assert_eq!((state, reason.as_str(), filled, bench.line.posts()), (IntentState::Working, "unknown", 0, 0));
+}
+
+#[test]
+fn a_position_closed_by_hand_is_told_and_not_sold_again() {
+    let bench = Bench::new();
+    let entry = bench.filled_entry(2);
+    let by_hand = ForeignOrder {
+        account: "VA00000001".to_owned(),
+        series: series(),
+        side: LegSide::SellToClose,
+        quantity: 2,
+        price: None,
+        tag: None,
+    };
+    bench.sandbox.borrow_mut().place_foreign(bench.clock.now(), by_hand).unwrap();
+    bench.pass(5);
+    assert_eq!(bench.held(), 0);
+    let posts = bench.line.posts();
+    let stop = bench.close(&entry, 3, Action::Stop, CloseAmount::All);
+    bench.pass(60);
+    assert_eq!((bench.stands(stop), bench.line.posts()), (done("missing_at_broker", 0), posts));
+}
+
+#[test]
+fn messages_of_other_queues_and_of_unknown_intents_are_poison() {
+    let bench = Bench::new();
+    let unknown =
+        Message::Step { account: ACCOUNT, intent: IntentId::of(&[b"nobody"]), version: 1, tries: 0 };
+    let alert = Message::Alert { key: "k".into(), level: "info".into(), text: String::new() };
+    for message in [unknown, alert] {
+        let handled = block_on(bench.orders().handle(&message)).unwrap();
+        assert!(matches!(handled, Err(HandleError::Poison(_))), "{message:?}");
+    }
+}
