@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::{Api, Reads};
 
-/// In a session the last bar is younger than this, or the feed is late.
-const FEED_AGE_MAX: Duration = Duration::from_secs(60);
+/// In a session the last bar is younger than this, or the feed is late. Bars are written once a minute.
+const FEED_AGE_MAX: Duration = Duration::from_secs(120);
 
 /// One part and how it is.
 #[derive(Debug, Serialize)]
@@ -82,14 +82,16 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
     fn feed(&self, status: &Value) -> Part {
         let now = self.clock.now();
         let last = status.get("lastMicrobarAt").and_then(Value::as_str).and_then(UtcNanos::parse);
-        let is_session = Session::at(now).ok().flatten().is_some_and(|it| it.holds(now));
-        match last.map(|it| now.since(it)) {
-            Some(age) if is_session && age > FEED_AGE_MAX => {
-                part("fail", format!("the last bar is {} s old in a session", age.as_secs()))
+        let session = Session::at(now).ok().flatten().filter(|it| it.holds(now));
+        // A session that just began has no bar yet.
+        let late = |since: UtcNanos| session.is_some_and(|it| now.since(since.max(it.open)) > FEED_AGE_MAX);
+        match last {
+            Some(last) => {
+                let words = format!("the last bar is {} s old", now.since(last).as_secs());
+                if late(last) { part("fail", words + " in a session") } else { part("ok", words) }
             }
-            None if is_session => part("fail", "no bar in a session"),
-            Some(age) => part("ok", format!("the last bar is {} s old", age.as_secs())),
-            None => part("ok", "no bar yet, and no session"),
+            None if late(UtcNanos(i64::MIN)) => part("fail", "no bar in a session"),
+            None => part("ok", "no bar yet"),
         }
     }
 }

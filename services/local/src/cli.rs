@@ -6,6 +6,8 @@
 pub mod args;
 mod config;
 mod demo;
+mod status;
+mod up;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -31,6 +33,15 @@ enum Command {
     /// and their schedules, with two members of a trading group. A run that was cut off goes on when the same command is
     /// given again. Exits 0 only if the day ended flat, reconciled and without an order that should not exist.
     Demo(demo::DemoArgs),
+    /// Keep the whole running at the market's own pace, with its API and a status page.
+    ///
+    /// Brings up what the demo brings up, durably, and stays: session after session until Ctrl-C, which ends everything
+    /// and keeps the books. A session that was cut off goes on when the same command is given again.
+    Up(up::UpArgs),
+    /// Ask a run that is up how it is.
+    ///
+    /// Exits 0 only if every part of it works.
+    Status(status::StatusArgs),
     /// Compute a run's summary again from its transcript and books, and compare.
     Verify(demo::VerifyArgs),
     /// Look at the settings.
@@ -59,7 +70,7 @@ pub fn main() -> ExitCode {
     let vars = environment();
     lambda_kit::logs::init(&lambda_kit::env::Env::of(quiet_unless_asked(&vars)));
     let mut out = std::io::stdout().lock();
-    match run(&claxton.command, &vars, &mut out).and_then(|()| Ok(out.flush()?)) {
+    match run(claxton.command, &vars, &mut out).and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read us has seen enough, as in `claxton config show | head -1`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -70,11 +81,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command, vars: &[(String, String)], out: &mut impl Write) -> anyhow::Result<()> {
+fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> anyhow::Result<()> {
     match command {
-        Command::Demo(ask) => demo::run(ask, out),
-        Command::Verify(ask) => demo::verify(ask, out),
-        Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, *json, out),
+        Command::Demo(ask) => demo::run(&ask, out),
+        Command::Up(ask) => up::run(ask, out),
+        Command::Status(ask) => status::run(&ask, out),
+        Command::Verify(ask) => demo::verify(&ask, out),
+        Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, json, out),
     }
 }
 

@@ -89,6 +89,17 @@ impl Speed {
         }
     }
 
+    /// How many times real speed it is.
+    pub fn times(self) -> f64 {
+        f64::from(self.0) / 1_000.0
+    }
+
+    /// How far the market comes in `wall`.
+    pub(crate) fn in_the_market(self, wall: Duration) -> Duration {
+        let nanos = wall.as_nanos().saturating_mul(u128::from(self.0)) / 1_000;
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
     /// How long `market` takes on the wall.
     fn on_the_wall(self, market: Duration) -> Duration {
         let nanos = market.as_nanos().saturating_mul(1_000) / u128::from(self.0.max(1));
@@ -108,6 +119,17 @@ impl Pacer {
     /// Holds back to `speed`; `None` lets everything go at once.
     pub const fn new(speed: Option<Speed>) -> Self {
         Self { speed, anchor: None }
+    }
+
+    /// How far market time may have come on its way to `market`, and how long that is still away on the wall. The first
+    /// call starts the measure.
+    pub(crate) fn on_the_way(&mut self, market: UtcNanos) -> (UtcNanos, Duration) {
+        let Some(speed) = self.speed else { return (market, Duration::ZERO) };
+        let now = tokio::time::Instant::now();
+        let (from, at) = *self.anchor.get_or_insert((market, now));
+        let reached = from.plus(speed.in_the_market(now.duration_since(at))).min(market);
+        let left = speed.on_the_wall(market.since(from)).saturating_sub(now.duration_since(at));
+        (reached, left)
     }
 
     /// Waits until `market` may be reached. The first call starts the measure; a run that is behind catches up.
@@ -168,6 +190,22 @@ mod tests {
             start.elapsed()
         );
         Pacer::new(None).hold_until(UtcNanos(i64::MAX)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_its_way_market_time_shows_where_it_is() {
+        let open = UtcNanos::from_secs(1_000_000);
+        let mut pacer = Pacer::new(Some(Speed::parse("60").unwrap()));
+        assert_eq!(pacer.on_the_way(open), (open, Duration::ZERO));
+        let minute = open.plus(Duration::from_secs(60));
+        assert_eq!(pacer.on_the_way(minute), (open, Duration::from_secs(1)));
+        tokio::time::advance(Duration::from_millis(250)).await;
+        assert_eq!(
+            pacer.on_the_way(minute),
+            (open.plus(Duration::from_secs(15)), Duration::from_millis(750))
+        );
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(pacer.on_the_way(minute), (minute, Duration::ZERO));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The day itself: ticks, what falls due, and the messages that follow, in market time.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 use domain::market::{MarketEvent, MarketSource, Points, SourceError};
@@ -21,6 +23,8 @@ pub const DAY_ENDS_AFTER: Duration = Duration::from_secs(20 * 60);
 pub const RECEIVES_MAX: u32 = 5;
 /// Outbox rows handed on at once.
 const ROWS_MAX: u32 = 200;
+/// How much market time passes between two looks of whoever watches.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Rounds of messages at one instant: more means that two functions keep waking each other.
 const ROUNDS_MAX: u32 = 10_000;
 
@@ -86,6 +90,26 @@ pub struct Progress {
     pub counts: Counts,
 }
 
+/// Rung by whoever writes into the books or the queues from outside the day: it looks before it goes on.
+#[derive(Debug, Clone, Default)]
+pub struct Bell(Rc<Cell<bool>>);
+
+impl Bell {
+    /// Something was written.
+    pub fn ring(&self) {
+        self.0.set(true);
+    }
+
+    /// Whether nobody looked since.
+    pub fn is_rung(&self) -> bool {
+        self.0.get()
+    }
+
+    fn take(&self) -> bool {
+        self.0.replace(false)
+    }
+}
+
 /// A running day.
 #[derive(Debug)]
 pub struct Day<'a, P, S> {
@@ -107,6 +131,8 @@ pub struct Day<'a, P, S> {
     /// The index's last value of the session.
     index: Option<Points>,
     report: Option<DailyReport>,
+    watch_every: Duration,
+    bell: Bell,
 }
 
 impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
@@ -129,7 +155,21 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             counts: Counts::default(),
             index: None,
             report: None,
+            watch_every: WATCH_EVERY,
+            bell: Bell::default(),
         }
+    }
+
+    /// The day watched after each `step` of market time, so that it can be held back that finely.
+    #[must_use]
+    pub fn watched_every(self, step: Duration) -> Self {
+        Self { watch_every: step, ..self }
+    }
+
+    /// The day that answers to `bell`.
+    #[must_use]
+    pub fn hearing(self, bell: &Bell) -> Self {
+        Self { bell: bell.clone(), ..self }
     }
 
     /// A day that goes on where the broker stood at `from`: earlier schedules are done, and the market before it reaches the
@@ -160,7 +200,8 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
         self.post.note(queue);
     }
 
-    /// Runs to the end of the day. `watch` is called as time moves and may hold it back.
+    /// Runs to the end of the day. `watch` is called before time moves and may hold it back; a rung bell ends that wait,
+    /// and time stays where it is until what was written is worked.
     ///
     /// # Errors
     /// [`DayError`] when a part did not answer; everything written stays, and the same day can be taken up again.
@@ -173,9 +214,11 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
                 (None, None) => return Ok(self.counts),
                 (Some(tick), due) if due.is_none_or(|due| tick <= due) => self.feed(due, &mut watch).await?,
                 (_, Some(due)) => {
-                    self.parts.clock().advance_to(due);
                     watch(&Progress { at: due, counts: self.counts }).await;
-                    self.fire().await?;
+                    if !self.bell.is_rung() {
+                        self.parts.clock().advance_to(due);
+                        self.fire().await?;
+                    }
                 }
                 (Some(_), None) => {}
             }
@@ -194,15 +237,18 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             if due.is_some_and(|due| ts > due) {
                 break;
             }
+            if ts.since(watched) >= self.watch_every {
+                watched = ts;
+                watch(&Progress { at: ts, counts: self.counts }).await;
+                if self.bell.is_rung() {
+                    return Ok(());
+                }
+            }
             self.peeked = None;
             self.parts.clock().advance_to(ts);
             self.parts.venue().on_market(&event);
             self.ingester.on_event(&event);
             self.count(&event);
-            if ts.since(watched) >= Duration::from_secs(1) {
-                watched = ts;
-                watch(&Progress { at: ts, counts: self.counts }).await;
-            }
             let broker_due = self.parts.venue().next_due().is_some_and(|at| due.is_none_or(|due| at < due));
             if self.ingester.wants_commit() || broker_due {
                 break;
@@ -296,6 +342,10 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
     /// Works everything that can be worked at this instant, until nothing moves.
     async fn settle(&mut self) -> Result<(), DayError> {
         for _ in 0..ROUNDS_MAX {
+            if self.bell.take() {
+                self.outbox_dirty = true;
+                self.post.look_everywhere();
+            }
             if self.ingester.wants_commit() {
                 self.ingester.commit(self.parts.ledger()).await?;
                 self.outbox_dirty = true;

@@ -1,6 +1,6 @@
 //! Runs one function on one message or schedule, as its `main.rs` would.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ pub(crate) struct Post {
     sent: RefCell<BTreeMap<Queue, u64>>,
     held: RefCell<BTreeMap<(UtcNanos, u64), (Queue, Message)>>,
     next: RefCell<u64>,
+    everywhere: Cell<bool>,
 }
 
 impl Post {
@@ -48,10 +49,15 @@ impl Post {
         *count = count.saturating_sub(1);
     }
 
+    /// Others may have sent: every queue is looked into once.
+    pub(crate) fn look_everywhere(&self) {
+        self.everywhere.set(true);
+    }
+
     /// Queues that hold something, exits first.
     pub(crate) fn waiting(&self) -> Vec<Queue> {
-        let sent = self.sent.borrow();
-        Queue::ALL.into_iter().filter(|it| sent.get(it).is_some_and(|n| *n > 0)).collect()
+        let (sent, all) = (self.sent.borrow(), self.everywhere.take());
+        Queue::ALL.into_iter().filter(|it| all || sent.get(it).is_some_and(|n| *n > 0)).collect()
     }
 
     /// When the first held message is due.

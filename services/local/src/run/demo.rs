@@ -2,49 +2,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use broker::connector::Connector;
-use broker::https::{Https, Patience};
-use domain::account::Environment;
+use anyhow::bail;
 use domain::calendar::Session;
 use domain::market::{MarketEvent, MarketSource, SourceError, SourceProfile};
 use domain::money::Usd;
-use domain::ports::Ledger as _;
 use domain::time::UtcNanos;
-use engine::profile::Profile;
 use engine::report::DailyReport;
 use ingester::sources::open_recorded;
-use ingester::{Ingester, Replay};
 use jiff::civil::Date;
-use lambda_kit::notes::FileNotes;
-use lambda_kit::secrets::AwsSecrets;
-use sim::broker::Sandbox;
 use sim::market::{GeneratedSession, SessionSpec, default_date};
-use store::Store;
 use world::day::{Counts, Day, Progress};
 use world::parts::Parts as _;
-use world::simulated::{enrol, members, sandbox_config, switches};
+use world::simulated::members;
 
 use super::account::{self, Minutes, Summary};
 use super::journal::Files;
-use super::mail::SqsMail;
 use super::parts::Local;
 use super::place::{Place, RunKey};
-use super::venue::LocalVenue;
+use super::stage::{self, Stage, interrupted};
 use crate::aws::AwsLocal;
 use crate::clock::{MarketClock, Pacer, Speed, wall};
 use crate::postgres::{Postgres, PostgresOptions};
-
-/// The database of a run.
-const DATABASE: &str = "claxton";
-/// Connections of a run.
-const CONNECTIONS: usize = 4;
-/// The clock stands this long before the open at first.
-const BEFORE_OPEN: Duration = Duration::from_secs(120);
 
 /// Which session is run.
 #[derive(Debug, Clone)]
@@ -66,7 +46,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    fn open(&self) -> anyhow::Result<Box<dyn MarketSource>> {
+    pub(crate) fn open(&self) -> anyhow::Result<Box<dyn MarketSource>> {
         Ok(match self {
             Self::Generated { seed, date } => {
                 let date = date.unwrap_or_else(|| default_date(*seed));
@@ -76,7 +56,7 @@ impl Choice {
         })
     }
 
-    const fn seed(&self) -> u64 {
+    pub(crate) const fn seed(&self) -> u64 {
         match self {
             Self::Generated { seed, .. } => *seed,
             Self::Recorded { .. } => 0,
@@ -136,7 +116,7 @@ pub async fn demo(ask: &Demo) -> anyhow::Result<Outcome> {
         eprintln!("{note}");
     }
     let aws = AwsLocal::start().await?;
-    let ran = Stage { ask, place: &place, postgres: &postgres, aws: &aws, profile: &profile, started }
+    let ran = Run { ask, place: &place, postgres: &postgres, aws: &aws, profile: &profile, started }
         .run(source)
         .await;
     aws.stop().await;
@@ -148,7 +128,7 @@ pub async fn demo(ask: &Demo) -> anyhow::Result<Outcome> {
 }
 
 /// A demo with its servers up.
-struct Stage<'a> {
+struct Run<'a> {
     ask: &'a Demo,
     place: &'a Place,
     postgres: &'a Postgres,
@@ -157,11 +137,21 @@ struct Stage<'a> {
     started: UtcNanos,
 }
 
-impl Stage<'_> {
+impl Run<'_> {
     async fn run(&self, source: Boxed) -> anyhow::Result<Outcome> {
         let files = Files::in_dir(&self.place.run());
-        let (parts, from) = self.parts(&files).await?;
-        let ingester = self.ingester(&parts).await?;
+        let members = members();
+        let (parts, from) = Stage {
+            place: self.place,
+            postgres: self.postgres,
+            aws: self.aws,
+            profile: self.profile,
+            seed: self.ask.choice.seed(),
+            members: &members,
+        }
+        .set(&files)
+        .await?;
+        let ingester = stage::ingester(&parts, self.profile).await?;
         let mut day = match from {
             Some(from) => Day::resuming(&parts, source, ingester, from),
             None => Day::new(&parts, source, ingester),
@@ -182,66 +172,6 @@ impl Stage<'_> {
         drop(day);
         drop(watch);
         self.account(parts, &files, minutes.into_inner(), report).await
-    }
-
-    /// Brings every part up. With an unfinished run also tells up to when the broker had come.
-    async fn parts(&self, files: &Files) -> anyhow::Result<(Local, Option<UtcNanos>)> {
-        let resumes = self.place.resumes && self.postgres.has_database(DATABASE).await?;
-        if !resumes {
-            self.postgres.drop_database(DATABASE).await?;
-            self.postgres.create_database(DATABASE, None).await?;
-        }
-        store::migrate::migrate(&self.postgres.admin_url(DATABASE)).await?;
-        let ledger = Store::connect(&self.postgres.app_url(DATABASE), CONNECTIONS).await?;
-        let members = members();
-        let restored = if resumes { files.restore()? } else { None };
-        let from = restored.as_ref().map(Sandbox::now).filter(|it| it.0 > i64::MIN);
-        let start = self.profile.session.open.minus(BEFORE_OPEN);
-        let clock = MarketClock::stepped(from.unwrap_or(start));
-        let fresh = || Sandbox::new(sandbox_config(self.profile, self.ask.choice.seed(), &members));
-        let sandbox = restored.unwrap_or_else(fresh);
-        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let fed = from.unwrap_or(UtcNanos(i64::MIN));
-        let venue = LocalVenue::listen(sandbox, loopback, clock.clone(), files.clone(), fed).await?;
-        let secrets = AwsSecrets::new(self.aws.secrets(), vec![Environment::Sandbox]);
-        enrol(&ledger, &secrets, &members, from.unwrap_or(start)).await?;
-        let base = format!("http://{}", venue.address());
-        let transport = Https::new(&base, Patience::default())?;
-        let brokers = Connector::new(secrets.clone(), clock.clone(), transport, None);
-        for member in &members {
-            venue.connect(member.account, &brokers).await?;
-        }
-        let mail = SqsMail::new(self.aws.sqs(), self.aws.create_queues().await?);
-        if let Some(from) = from {
-            self.send_again(from).await?;
-        }
-        let notes = FileNotes::new(self.place.run().join("owned"));
-        let switches = switches();
-        Ok((Local { ledger, brokers, notes, secrets, mail, venue, clock, switches }, from))
-    }
-
-    /// What was on its way when the run was cut off is sent again: the queues were in memory. A message that was worked
-    /// has no second effect, its intent has another version by now; of the flatten's only the last pass is due.
-    async fn send_again(&self, from: UtcNanos) -> anyhow::Result<()> {
-        let (client, connection) =
-            tokio_postgres::connect(&self.postgres.admin_url(DATABASE), tokio_postgres::NoTls).await?;
-        let connection = tokio::task::spawn_local(connection);
-        let sql = "UPDATE outbox SET sent_ns = NULL
-            WHERE sent_ns IS NOT NULL AND queue <> 'alerts' AND (queue <> 'flatten' OR due_ns > $1)";
-        let lately = from.minus(Duration::from_secs(15)).0;
-        client.execute(sql, &[&lately]).await.context("cannot send the outbox again")?;
-        drop(client);
-        connection.await??;
-        Ok(())
-    }
-
-    async fn ingester(&self, parts: &Local) -> anyhow::Result<Ingester> {
-        let thresholds = Profile::default();
-        let saved = parts.ledger.checkpoint(self.profile.session.date).await?;
-        Ok(match saved {
-            Some(bytes) => Ingester::restore(&bytes, self.profile, &thresholds, true, Replay::FromStart)?,
-            None => Ingester::new(self.profile, &thresholds, true),
-        })
     }
 
     /// Reads the books and the transcript, computes the summary and leaves the files where they were asked for.
@@ -286,11 +216,11 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(stage: &Stage<'_>, minutes: &'a RefCell<Minutes>) -> Self {
+    fn new(run: &Run<'_>, minutes: &'a RefCell<Minutes>) -> Self {
         Self {
-            progress: stage.ask.progress,
+            progress: run.ask.progress,
             terminal: std::io::stderr().is_terminal(),
-            pacer: tokio::sync::Mutex::new(Pacer::new(stage.ask.speed)),
+            pacer: tokio::sync::Mutex::new(Pacer::new(run.ask.speed)),
             minutes,
             minute: Cell::new(i64::MIN),
         }
@@ -338,17 +268,5 @@ impl<'a> Watch<'a> {
         if self.progress && self.terminal {
             eprintln!();
         }
-    }
-}
-
-/// Ctrl-C or SIGTERM.
-async fn interrupted() {
-    let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(term) => term,
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        stopped = tokio::signal::ctrl_c() => if stopped.is_err() { std::future::pending::<()>().await },
-        _ = term.recv() => {}
     }
 }

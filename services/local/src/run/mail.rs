@@ -32,6 +32,11 @@ impl SqsMail {
         Self { sender: SqsSender::new(client.clone(), urls), client, queues }
     }
 
+    /// Where each queue is.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = (Queue, &str)> {
+        self.queues.iter().map(|(queue, pair)| (*queue, pair.url.as_str()))
+    }
+
     fn pair(&self, queue: Queue) -> Result<&QueuePair, SendError> {
         self.queues.get(&queue).ok_or_else(|| failed(queue, "it was not created"))
     }

@@ -1,12 +1,18 @@
-//! One session on this machine: PostgreSQL, SQS, Secrets Manager and the broker by their real protocols, every function,
+//! Sessions on this machine: PostgreSQL, SQS, Secrets Manager and the broker by their real protocols, every function,
 //! the schedules, on the market's own clock.
 
 pub mod account;
 pub mod demo;
+mod env_file;
+mod http;
 mod journal;
 mod mail;
 mod parts;
 pub mod place;
+mod stage;
+mod turn;
+pub mod up;
 mod venue;
 
 pub use demo::{Choice, Demo, Outcome, demo};
+pub use up::{Up, up};

@@ -81,6 +81,11 @@ impl Place {
         self.root.join("run")
     }
 
+    /// Where notes of what is owned lie.
+    pub fn notes(&self) -> PathBuf {
+        self.run().join("owned")
+    }
+
     /// Where PostgreSQL lies; it outlives runs.
     pub fn postgres(&self) -> PathBuf {
         self.root.join("postgres")

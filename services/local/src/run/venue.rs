@@ -61,8 +61,9 @@ impl LocalVenue {
         Ok(Self { sandbox, listener, inbox: Rc::default(), fed_until })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.address()
+    /// Its address, as a broker's base.
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.listener.address())
     }
 
     pub(crate) fn sandbox(&self) -> &Rc<RefCell<Sandbox>> {
