@@ -324,3 +324,6 @@ fn session_at(now: UtcNanos) -> Result<Option<Session>, HandleError> {
 fn minutes_of(session: &Session) -> u32 {
     u32::try_from(session.close.since(session.open).as_secs() / 60).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@
 //! There is no clock, no randomness and no thread. [`State`] is a value: cloning it is a snapshot.
 
 mod act;
+mod breakable;
 mod port;
 mod read;
 mod state;
@@ -32,6 +33,7 @@ mod tests;
 
 use std::cell::RefCell;
 
+pub use breakable::Breakable;
 pub use state::{AuditLine, BROKER, State};
 
 use domain::gate::GateCheck;

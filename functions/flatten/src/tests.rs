@@ -1,0 +1,326 @@
+//! Flat with the books and without them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use broker::connector::Connector;
+use domain::account::{AccountType, BrokerCredential};
+use domain::ids::AccountNumber;
+use domain::intent::{IntentState, OrderIntent};
+use domain::market::{ListedSeries, MarketEvent, PrintCounts, Trade};
+use domain::money::{Price, Usd};
+use domain::ports::{OwnedNote, SendError};
+use domain::secret::Token;
+use domain::symbol::Underlying;
+use sim::broker::{
+    AccountConfig, Config, ForeignOrder, InMemoryTransport, LegSide, Rules, Sandbox, TranscriptEvent,
+    UserConfig,
+};
+use sim::conformance::block_on;
+use sim::fixtures::{self as sample, SESSION, at};
+use sim::ledger::{Breakable, MemLedger};
+use sim::vault::{MemNotes, MemSecrets};
+
+use super::*;
+
+#[derive(Clone, Default)]
+struct Hand(Rc<Cell<UtcNanos>>);
+
+impl Clock for Hand {
+    fn now(&self) -> UtcNanos {
+        self.0.get()
+    }
+}
+
+/// What went straight to a queue.
+#[derive(Default)]
+struct Sent {
+    clock: Hand,
+    messages: RefCell<VecDeque<(UtcNanos, Queue, Message)>>,
+}
+
+impl Sender for Sent {
+    async fn send(&self, queue: Queue, message: &Message, delay: Duration) -> Result<(), SendError> {
+        self.messages.borrow_mut().push_back((self.clock.now().plus(delay), queue, message.clone()));
+        Ok(())
+    }
+}
+
+type Line = Rc<InMemoryTransport<Hand>>;
+
+const ACCOUNT: AccountRef = sample::account(1);
+const NUMBER: &str = "VA00000001";
+
+struct Bench {
+    clock: Hand,
+    sandbox: Rc<RefCell<Sandbox>>,
+    ledger: Breakable<MemLedger>,
+    secrets: Rc<MemSecrets>,
+    brokers: Connector<Rc<MemSecrets>, Line, Hand>,
+    notes: MemNotes,
+    sender: Sent,
+    switches: Switches,
+}
+
+fn series() -> OccSymbol {
+    sample::series(5_605)
+}
+
+impl Bench {
+    fn new() -> Self {
+        let clock = Hand::default();
+        clock.0.set(at(15, 44, 0));
+        let number: AccountNumber = NUMBER.parse().unwrap();
+        let account = AccountConfig {
+            number: number.clone(),
+            kind: AccountType::Margin,
+            option_level: 6,
+            cash: Usd::from_dollars(50_000),
+        };
+        let user = UserConfig {
+            id: "id-1".into(),
+            name: "One".into(),
+            tokens: vec![Token::new("t")],
+            accounts: vec![account],
+        };
+        let session = Session::of(SESSION).unwrap().unwrap();
+        let listed = vec![ListedSeries { series: series(), open_interest: None }];
+        let sandbox =
+            Sandbox::new(Config { session, users: vec![user], series: listed, rules: Rules::live(1) });
+        let sandbox = Rc::new(RefCell::new(sandbox));
+        let secrets = Rc::new(MemSecrets::default());
+        let line = Rc::new(InMemoryTransport::new(Rc::clone(&sandbox), clock.clone()));
+        let bench = Self {
+            brokers: Connector::new(Rc::clone(&secrets), clock.clone(), line, None),
+            sender: Sent { clock: clock.clone(), ..Sent::default() },
+            ledger: Breakable::new(MemLedger::new()),
+            notes: MemNotes::default(),
+            switches: Switches { execution_enabled: true, ..Switches::default() },
+            clock,
+            sandbox,
+            secrets,
+        };
+        let credential =
+            BrokerCredential { account: ACCOUNT, token: Token::new("t"), number, flatten_foreign: false };
+        block_on(async {
+            bench.secrets.put(&credential).await.unwrap();
+            sample::enrol(&bench.ledger, &ACCOUNT).await.unwrap();
+            sample::trigger(&bench.ledger, 1).await.unwrap();
+        })
+        .unwrap();
+        bench.market(5_612, 1_190, 1_210);
+        bench
+    }
+
+    fn market(&self, points: i64, bid: u32, ask: u32) {
+        let (ts, price) = (self.clock.now(), Points::whole(points));
+        let print = Trade { ts, sequence: None, price, size: 0, counts: PrintCounts::Everywhere };
+        let (bid, ask) = ((bid > 0).then(|| Price::from_cents(bid)), Some(Price::from_cents(ask)));
+        let quote = OptionQuote { ts, bid, ask, bid_size: 50, ask_size: 50 };
+        let mut sandbox = self.sandbox.borrow_mut();
+        sandbox.on_market(&MarketEvent::Trade(Underlying::SPX, print));
+        sandbox.on_market(&MarketEvent::OptionQuote(series(), quote));
+    }
+
+    /// Something bought outside our books.
+    fn bought_by_hand(&self, quantity: u32) {
+        let order = ForeignOrder {
+            account: NUMBER.to_owned(),
+            series: series(),
+            side: LegSide::BuyToOpen,
+            quantity,
+            price: None,
+            tag: None,
+        };
+        self.sandbox.borrow_mut().place_foreign(self.clock.now(), order).unwrap();
+        self.advance(self.clock.now().plus(Duration::from_secs(5)));
+    }
+
+    /// An entry of ours that filled, in the books and at the broker.
+    fn entered(&self, quantity: u32) {
+        self.bought_by_hand(quantity);
+        block_on(async {
+            let now = self.clock.now();
+            let new = sample::ready(OrderIntent::Opening(sample::opening(&ACCOUNT, 1, quantity)));
+            let id = new.intent.head().id;
+            self.ledger.record_intent(&new).await.unwrap();
+            let fence = self.ledger.take_lease(&ACCOUNT, "entry", now, now).await.unwrap().unwrap();
+            let view = self.ledger.intent(&ACCOUNT, id).await.unwrap().unwrap();
+            self.ledger.mark_submitting(&sample::mark(&view, fence, quantity, now)).await.unwrap();
+            let view = self.ledger.intent(&ACCOUNT, id).await.unwrap().unwrap();
+            self.ledger.record_answer(&sample::accepted(&view, fence, 1, now).unwrap()).await.unwrap();
+            let view = self.ledger.intent(&ACCOUNT, id).await.unwrap().unwrap();
+            let mut progress = sample::progress(&view, Some(fence), now);
+            progress.attempts = vec![sample::ended(&view, domain::order::AttemptState::Filled).unwrap()];
+            progress.attempts[0].executed = quantity;
+            progress.fills = vec![sample::observed(&view, quantity, Some(1_200), now).unwrap()];
+            (progress.state, progress.follow_up) = (IntentState::Done, None);
+            self.ledger.record_progress(&progress).await.unwrap();
+            self.ledger.release_lease(&ACCOUNT, fence).await.unwrap();
+            let rows = self.ledger.due_outbox(UtcNanos(i64::MAX), 100).await.unwrap();
+            self.ledger.mark_sent(&rows.iter().map(|it| it.id).collect::<Vec<_>>(), now).await.unwrap();
+        })
+        .unwrap();
+    }
+
+    fn advance(&self, to: UtcNanos) {
+        self.clock.0.set(to.max(self.clock.now()));
+        self.sandbox.borrow_mut().advance(self.clock.now());
+    }
+
+    fn flatten(
+        &self,
+    ) -> Flatten<
+        '_,
+        Breakable<MemLedger>,
+        Connector<Rc<MemSecrets>, Line, Hand>,
+        Hand,
+        MemNotes,
+        MemSecrets,
+        Sent,
+    > {
+        Flatten {
+            ledger: &self.ledger,
+            brokers: &self.brokers,
+            clock: &self.clock,
+            notes: &self.notes,
+            secrets: &self.secrets,
+            sender: &self.sender,
+            switches: self.switches,
+            holder: "flatten",
+        }
+    }
+
+    /// Starts the flatten at 15:45 and works its messages, from either way, until `until`.
+    fn run(&self, until: UtcNanos) -> Vec<(Queue, Message)> {
+        self.advance(at(15, 45, 0));
+        block_on(self.flatten().start()).unwrap().unwrap();
+        let mut told = Vec::new();
+        for _ in 0..2_000 {
+            let sent = self.sender.messages.borrow().iter().map(|it| it.0).min();
+            let booked = block_on(self.ledger.inner().next_due()).unwrap().unwrap();
+            let broker = self.sandbox.borrow().next_due();
+            let Some(next) = [sent, booked, broker].into_iter().flatten().min().filter(|it| *it <= until)
+            else {
+                break;
+            };
+            self.advance(next);
+            let now = self.clock.now();
+            let mut due: Vec<(Queue, Message)> = Vec::new();
+            for row in block_on(self.ledger.inner().due_outbox(now, 10)).unwrap().unwrap() {
+                block_on(self.ledger.inner().mark_sent(&[row.id], now)).unwrap().unwrap();
+                due.push((row.queue, row.message));
+            }
+            self.sender.messages.borrow_mut().retain(|it| {
+                let is_due = it.0 <= now;
+                if is_due {
+                    due.push((it.1, it.2.clone()));
+                }
+                !is_due
+            });
+            for (queue, message) in due {
+                if queue == Queue::Flatten {
+                    block_on(self.flatten().handle(&message)).unwrap().unwrap();
+                } else {
+                    told.push((queue, message));
+                }
+            }
+        }
+        self.advance(until);
+        told
+    }
+
+    fn held(&self) -> i64 {
+        self.sandbox.borrow().account(NUMBER).unwrap().held(&series())
+    }
+
+    /// Tags of the orders the broker received, ours alone.
+    fn tags(&self) -> Vec<String> {
+        let lines = self.sandbox.borrow_mut().take_transcript();
+        let tag = |event| match event {
+            TranscriptEvent::Accepted { tag, .. } => tag,
+            _ => None,
+        };
+        lines.into_iter().filter_map(|it| tag(it.event)).collect()
+    }
+
+    fn note(&self, owned: u32) {
+        let note = OwnedNote {
+            account: ACCOUNT,
+            owned: vec![(series(), owned)],
+            flatten: true,
+            at: self.clock.now(),
+        };
+        block_on(self.notes.put(&note)).unwrap().unwrap();
+    }
+}
+
+#[test]
+fn what_we_opened_is_closed_before_the_last_trade_and_booked() {
+    let bench = Bench::new();
+    bench.entered(3);
+    bench.run(at(15, 55, 0));
+    assert_eq!(bench.held(), 0);
+    let owned = block_on(bench.ledger.owned(&ACCOUNT, SESSION)).unwrap().unwrap();
+    assert_eq!(owned.iter().map(|it| (it.bought, it.held())).collect::<Vec<_>>(), [(3, 0)]);
+    assert!(block_on(bench.ledger.open_intents(&ACCOUNT)).unwrap().unwrap().is_empty());
+}
+
+#[test]
+fn with_the_database_down_the_note_says_what_is_ours_and_the_tag_stands_for_the_row() {
+    let bench = Bench::new();
+    bench.entered(2);
+    bench.note(2);
+    bench.ledger.set_down(true);
+    bench.run(at(15, 58, 0));
+    let tags = bench.tags();
+    let distinct: std::collections::BTreeSet<_> = tags.iter().collect();
+    assert_eq!((bench.held(), distinct.len()), (0, tags.len()), "{tags:?}");
+    assert!(!tags.is_empty() && tags.iter().all(|it| it.starts_with("cx-")));
+}
+
+#[test]
+fn with_database_and_notes_gone_only_what_our_tags_bought_is_closed() {
+    let bench = Bench::new();
+    bench.bought_by_hand(2);
+    bench.ledger.set_down(true);
+    bench.run(at(15, 58, 0));
+    assert_eq!((bench.held(), bench.tags()), (2, Vec::<String>::new()), "nothing of it is ours");
+}
+
+#[test]
+fn what_was_opened_by_hand_beside_ours_stays() {
+    let bench = Bench::new();
+    bench.entered(2);
+    bench.bought_by_hand(3);
+    bench.run(at(15, 58, 0));
+    assert_eq!(bench.held(), 3);
+}
+
+#[test]
+fn a_database_that_comes_back_in_the_middle_does_not_sell_twice() {
+    let bench = Bench::new();
+    bench.entered(2);
+    bench.note(2);
+    bench.market(5_500, 0, 5);
+    bench.ledger.set_down(true);
+    bench.run(at(15, 50, 0));
+    bench.ledger.set_down(false);
+    bench.market(5_612, 1_190, 1_210);
+    bench.run(at(15, 59, 0));
+    assert_eq!(bench.held(), 0);
+    let tags = bench.tags();
+    let distinct: std::collections::BTreeSet<_> = tags.iter().collect();
+    assert_eq!(distinct.len(), tags.len());
+}
+
+#[test]
+fn a_start_outside_its_minutes_starts_nothing() {
+    let bench = Bench::new();
+    bench.entered(1);
+    for now in [at(15, 43, 0), at(16, 0, 0), at(12, 45, 0)] {
+        bench.clock.0.set(now);
+        assert_eq!(block_on(bench.flatten().start()).unwrap(), Ok(0), "{now}");
+    }
+}
