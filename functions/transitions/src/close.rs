@@ -1,7 +1,9 @@
 //! Closing intents: for every account that opened something on this setup.
 
 use domain::account::AccountRef;
-use domain::intent::{Action, ClosingIntent, CloseAmount, IntentHead, IntentState, OrderIntent, Origin, intent_id};
+use domain::intent::{
+    Action, CloseAmount, ClosingIntent, IntentHead, IntentState, OrderIntent, Origin, intent_id,
+};
 use domain::ports::{Clock, HandleError, Ledger, NewIntent};
 use domain::setup::TransitionRecord;
 
@@ -28,7 +30,12 @@ impl Closing {
 }
 
 impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
-    pub(crate) async fn close(&self, account: &AccountRef, record: &TransitionRecord, closing: Closing) -> Result<(), HandleError> {
+    pub(crate) async fn close(
+        &self,
+        account: &AccountRef,
+        record: &TransitionRecord,
+        closing: Closing,
+    ) -> Result<(), HandleError> {
         let setup = record.setup.id;
         let amount = match closing {
             Closing::T1 => CloseAmount::FractionBp(self.t1_fraction(account).await?),

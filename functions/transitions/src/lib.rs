@@ -48,8 +48,13 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
     /// ledger did not answer.
     pub async fn handle(&self, message: &Message) -> Result<(), HandleError> {
         match message {
-            Message::Transition { setup, sequence, tries } => self.transition(*setup, *sequence, *tries).await,
-            Message::Step { .. } | Message::BrokerOrder { .. } | Message::Flatten { .. } | Message::Alert { .. } => {
+            Message::Transition { setup, sequence, tries } => {
+                self.transition(*setup, *sequence, *tries).await
+            }
+            Message::Step { .. }
+            | Message::BrokerOrder { .. }
+            | Message::Flatten { .. }
+            | Message::Alert { .. } => {
                 Err(HandleError::Poison("this message belongs to another queue than transitions".to_owned()))
             }
         }
@@ -57,7 +62,8 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
 
     async fn transition(&self, setup: SetupId, sequence: u32, tries: u16) -> Result<(), HandleError> {
         let record = self.ledger.transition(setup, sequence).await?;
-        let record = record.ok_or_else(|| HandleError::Poison(format!("no step {sequence} of setup {setup} is recorded")))?;
+        let record = record
+            .ok_or_else(|| HandleError::Poison(format!("no step {sequence} of setup {setup} is recorded")))?;
         let next = self.ledger.handled_up_to(setup).await?.map_or(0, |it| it.saturating_add(1));
         if sequence < next {
             return Ok(());
@@ -84,7 +90,9 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
 
     async fn early(&self, setup: SetupId, sequence: u32, tries: u16, next: u32) -> Result<(), HandleError> {
         if tries >= EARLY_TRIES_MAX {
-            return Err(HandleError::Poison(format!("step {sequence} of setup {setup} waited {tries} times for step {next}")));
+            return Err(HandleError::Poison(format!(
+                "step {sequence} of setup {setup} waited {tries} times for step {next}"
+            )));
         }
         let again = Message::Transition { setup, sequence, tries: tries + 1 };
         Ok(self.ledger.send_later(Queue::Transitions, &again, self.clock.now().plus(EARLY_WAIT)).await?)
@@ -105,7 +113,9 @@ fn wanted(record: &TransitionRecord) -> Wanted {
         SetupState::T2Hit => Wanted::Close(close::Closing::T2),
         SetupState::Stopped => Wanted::Close(close::Closing::Stop),
         // At the session's end the flatten alone closes.
-        SetupState::Expired if was_live && step.reason != "session_end" => Wanted::Close(close::Closing::Terminal),
+        SetupState::Expired if was_live && step.reason != "session_end" => {
+            Wanted::Close(close::Closing::Terminal)
+        }
         SetupState::Forming
         | SetupState::Ready
         | SetupState::Triggered
@@ -115,3 +125,6 @@ fn wanted(record: &TransitionRecord) -> Wanted {
         | SetupState::Missed => Wanted::Nothing,
     }
 }
+
+#[cfg(test)]
+mod tests;

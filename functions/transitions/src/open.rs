@@ -3,7 +3,9 @@
 use domain::account::{AccountRef, Balances};
 use domain::calendar::Session;
 use domain::chain::ChainSnapshot;
-use domain::intent::{Action, DecisionMarket, IntentHead, IntentState, OpeningIntent, OrderIntent, Origin, intent_id};
+use domain::intent::{
+    Action, DecisionMarket, IntentHead, IntentState, OpeningIntent, OrderIntent, Origin, intent_id,
+};
 use domain::kill::scopes_for;
 use domain::market::OptionQuote;
 use domain::money::{Price, Usd};
@@ -30,7 +32,11 @@ struct Breakdown<'a> {
 }
 
 impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
-    pub(crate) async fn open(&self, account: &AccountRef, record: &TransitionRecord) -> Result<(), HandleError> {
+    pub(crate) async fn open(
+        &self,
+        account: &AccountRef,
+        record: &TransitionRecord,
+    ) -> Result<(), HandleError> {
         let setup = &record.setup;
         let scopes = scopes_for(account.user, setup.kind.as_str(), setup.symbol, BROKER);
         let context = self.ledger.opening_context(account, setup.session, &scopes).await?;
@@ -80,7 +86,9 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
             broker_switched: daytrade::TRADIER_SWITCHED,
         });
         let (state, reason) = match gates::verdict(&gates) {
-            (IntentState::Ready, _) if sizing.suggested_contracts == 0 => (IntentState::Blocked, sizing.reason.to_owned()),
+            (IntentState::Ready, _) if sizing.suggested_contracts == 0 => {
+                (IntentState::Blocked, sizing.reason.to_owned())
+            }
             verdict => verdict,
         };
         let breakdown = Breakdown {
@@ -90,11 +98,24 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
             no_contract: None,
             sizing: Some(sizing),
         };
-        Ok(NewIntent { intent: OrderIntent::Opening(intent), state, reason, gates, breakdown: json(&breakdown), at: now })
+        Ok(NewIntent {
+            intent: OrderIntent::Opening(intent),
+            state,
+            reason,
+            gates,
+            breakdown: json(&breakdown),
+            at: now,
+        })
     }
 
     /// No contract to buy: kept as a blocked intent that names the series nearest the money.
-    fn stood(&self, account: &AccountRef, record: &TransitionRecord, chain: Option<&ChainSnapshot>, why: &NoContract) -> NewIntent {
+    fn stood(
+        &self,
+        account: &AccountRef,
+        record: &TransitionRecord,
+        chain: Option<&ChainSnapshot>,
+        why: &NoContract,
+    ) -> NewIntent {
         let (series, quote) = nearest(record, chain);
         let side = |price: Option<Price>| price.unwrap_or(Price::ZERO);
         let market = DecisionMarket {
@@ -120,7 +141,13 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
     }
 
     /// An opening of nothing yet.
-    fn blank(&self, account: &AccountRef, record: &TransitionRecord, series: OccSymbol, market: DecisionMarket) -> OpeningIntent {
+    fn blank(
+        &self,
+        account: &AccountRef,
+        record: &TransitionRecord,
+        series: OccSymbol,
+        market: DecisionMarket,
+    ) -> OpeningIntent {
         let origin = Origin::Setup(record.setup.id);
         let sequence = record.transition.sequence;
         OpeningIntent {

@@ -1,0 +1,203 @@
+//! Steps in order, once, for every account that follows.
+
+use std::cell::Cell;
+
+use domain::calendar::last_trade;
+use domain::chain::{ChainRow, ChainSnapshot};
+use domain::intent::{Action, IntentState};
+use domain::market::{OptionQuote, Points};
+use domain::money::{Price, Side, TickGrid};
+use domain::ports::IntentView;
+use domain::setup::{SetupLevels, SetupState as S};
+use domain::symbol::Right;
+use domain::time::UtcNanos;
+use engine::pricing::{Inputs, price, years_between};
+use sim::conformance::block_on;
+use sim::fixtures::{self as sample, at};
+use sim::ledger::MemLedger;
+
+use super::*;
+
+struct Hand(Cell<UtcNanos>);
+
+impl Clock for Hand {
+    fn now(&self) -> UtcNanos {
+        self.0.get()
+    }
+}
+
+struct Bench {
+    ledger: MemLedger,
+    clock: Hand,
+}
+
+/// One that trades and one that only watches.
+const ACCOUNTS: [AccountRef; 2] = [sample::account(1), sample::account(2)];
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self { ledger: MemLedger::new(), clock: Hand(Cell::new(at(9, 50, 30))) };
+        block_on(async {
+            for account in ACCOUNTS {
+                sample::enrol(&bench.ledger, &account).await.unwrap();
+                let settings = domain::account::UserSettings {
+                    spx_auto_execute: account == sample::account(1),
+                    ..sample::settings()
+                };
+                bench.ledger.store_settings(account.user, &settings).await.unwrap();
+                let snapshot = sample::snapshot(bench.clock.now());
+                bench.ledger.record_snapshot(&account, &snapshot, "session_open").await.unwrap();
+            }
+        })
+        .unwrap();
+        bench
+    }
+
+    /// Records the steps of setup 1 up to `states`, the chain with the trigger.
+    fn record(&self, states: &[S]) -> SetupId {
+        block_on(async {
+            let mut step = sample::formed(1);
+            step.setup.levels = levels();
+            let chain = self.ledger.store_chain(&chain(self.clock.now())).await.unwrap();
+            self.ledger.record_transition(&step, step.transition.ts).await.unwrap();
+            for state in states {
+                step = sample::then(&step, *state);
+                step.chain = (*state == S::Triggered).then_some(chain);
+                self.ledger.record_transition(&step, step.transition.ts).await.unwrap();
+            }
+            step.setup.id
+        })
+        .unwrap()
+    }
+
+    fn handle(&self, setup: SetupId, sequence: u32, tries: u16) -> Result<(), HandleError> {
+        let switches = Switches { execution_enabled: true, ..Switches::default() };
+        let function = Transitions { ledger: &self.ledger, clock: &self.clock, switches };
+        block_on(function.handle(&Message::Transition { setup, sequence, tries })).unwrap()
+    }
+
+    fn intents(&self, account: usize, setup: SetupId) -> Vec<IntentView> {
+        block_on(self.ledger.intents_of(&ACCOUNTS[account], setup)).unwrap().unwrap()
+    }
+}
+
+/// A long setup with an R of 15 points.
+fn levels() -> SetupLevels {
+    SetupLevels {
+        stop: Points::whole(5_585),
+        t1: Points::whole(5_615),
+        t2: Points::whole(5_630),
+        r_index: Points::whole(15),
+        ..sample::levels()
+    }
+}
+
+/// Calls around the money at 16 % volatility, a tick to each side of their value.
+fn chain(ts: UtcNanos) -> ChainSnapshot {
+    let row = |points: u32| {
+        let series = sample::series(points);
+        let years = years_between(ts, last_trade(&series).unwrap());
+        let inputs =
+            Inputs { spot: 5_600.0, strike: f64::from(points), years, rate: 0.0, div: 0.0, vol: 0.16 };
+        let value = price(Right::Call, &inputs);
+        let side = |side, by: f64| Price::from_model((value + by).max(0.05), side, TickGrid::FIVE_TEN).ok();
+        let (bid, ask) = (side(Side::Buy, -0.05), side(Side::Sell, 0.05));
+        let quote = OptionQuote { ts, bid, ask, bid_size: 40, ask_size: 40 };
+        ChainRow { series, quote, open_interest: Some(1_200), volume: None }
+    };
+    let rows = (5_560..=5_640).step_by(5).map(row).collect();
+    ChainSnapshot { ts, rows, ..sample::chain() }
+}
+
+fn actions(intents: &[IntentView]) -> Vec<Action> {
+    intents.iter().map(|it| it.intent.head().action).collect()
+}
+
+#[test]
+fn a_trigger_gives_every_follower_an_intent_and_the_one_without_execution_a_reason() {
+    let bench = Bench::new();
+    let setup = bench.record(&[S::Ready, S::Triggered]);
+    for sequence in 0..=2 {
+        bench.handle(setup, sequence, 0).unwrap();
+    }
+    let watching = bench.intents(1, setup);
+    assert_eq!((actions(&watching), watching[0].state), (vec![Action::Enter], IntentState::Blocked));
+    let gates = bench.ledger.gates(watching[0].intent.head().id);
+    assert!(gates.iter().any(|it| it.gate == "four_lights" && it.reason == "execution_off"), "{gates:?}");
+    let trading = bench.intents(0, setup);
+    assert_eq!(actions(&trading), [Action::Enter]);
+    assert!(
+        !bench.ledger.breakdown(trading[0].intent.head().id).is_empty(),
+        "the sizing is kept, whatever it says"
+    );
+}
+
+#[test]
+fn a_step_delivered_twice_has_one_effect() {
+    let bench = Bench::new();
+    let setup = bench.record(&[S::Ready, S::Triggered]);
+    for sequence in [0, 1, 2, 2, 1, 0] {
+        bench.handle(setup, sequence, 0).unwrap();
+    }
+    assert_eq!(bench.intents(0, setup).len(), 1);
+    assert_eq!(block_on(bench.ledger.handled_up_to(setup)).unwrap(), Ok(Some(2)));
+}
+
+#[test]
+fn an_early_step_comes_again_a_second_later_and_is_dead_after_thirty() {
+    let bench = Bench::new();
+    let setup = bench.record(&[S::Ready, S::Triggered]);
+    bench.handle(setup, 2, 4).unwrap();
+    assert!(bench.intents(0, setup).is_empty());
+    let rows = block_on(bench.ledger.due_outbox(at(23, 0, 0), 50)).unwrap().unwrap();
+    let again = Message::Transition { setup, sequence: 2, tries: 5 };
+    assert!(rows.iter().any(|it| it.message == again && it.due_at == at(9, 50, 31)), "{rows:?}");
+    assert!(matches!(bench.handle(setup, 2, EARLY_TRIES_MAX), Err(HandleError::Poison(_))));
+}
+
+#[test]
+fn an_unknown_setup_is_poison() {
+    let bench = Bench::new();
+    assert!(matches!(bench.handle(sample::setup_id(9), 0, 0), Err(HandleError::Poison(_))));
+}
+
+#[test]
+fn a_target_closes_where_something_was_opened_and_nowhere_else() {
+    let bench = Bench::new();
+    let setup = bench.record(&[S::Ready, S::Triggered, S::T1Hit]);
+    for sequence in 0..=2 {
+        bench.handle(setup, sequence, 0).unwrap();
+    }
+    let entry = bench.intents(0, setup).remove(0);
+    assert_eq!(
+        entry.state,
+        IntentState::Ready,
+        "{}: {:?}",
+        entry.reason,
+        bench.ledger.gates(entry.intent.head().id)
+    );
+    bench.handle(setup, 3, 0).unwrap();
+    let trading = bench.intents(0, setup);
+    assert_eq!(actions(&trading), [Action::Enter, Action::TakeProfit1]);
+    assert_eq!(trading[1].intent.head().series, entry.intent.head().series);
+    assert_eq!(actions(&bench.intents(1, setup)), [Action::Enter]);
+}
+
+#[test]
+fn the_sessions_end_writes_no_intent_and_a_move_of_the_trail_neither() {
+    for states in [vec![S::Ready, S::Triggered, S::Expired], vec![S::Ready, S::Triggered, S::T1Hit, S::T1Hit]]
+    {
+        let bench = Bench::new();
+        let setup = bench.record(&states);
+        let last = u32::try_from(states.len()).unwrap();
+        for sequence in 0..last {
+            bench.handle(setup, sequence, 0).unwrap();
+        }
+        let before = bench.intents(0, setup).len();
+        let record = block_on(bench.ledger.transition(setup, last)).unwrap().unwrap().unwrap();
+        let mut step = record;
+        step.transition.reason = "session_end".to_owned();
+        assert_eq!(wanted(&step), Wanted::Nothing);
+        assert_eq!(before, bench.intents(0, setup).len());
+    }
+}
