@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::settle::settlement_price;
 use domain::account::Switches;

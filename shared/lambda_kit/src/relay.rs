@@ -17,7 +17,12 @@ const ROWS_MAX: u32 = 100;
 ///
 /// # Errors
 /// [`HandleError::Again`] when the ledger or a queue did not answer.
-pub async fn relay<L: Ledger, S: Sender>(ledger: &L, sender: &S, now: UtcNanos, ahead: Duration) -> Result<usize, HandleError> {
+pub async fn relay<L: Ledger, S: Sender>(
+    ledger: &L,
+    sender: &S,
+    now: UtcNanos,
+    ahead: Duration,
+) -> Result<usize, HandleError> {
     let rows = ledger.due_outbox(now.plus(ahead), ROWS_MAX).await?;
     let mut sent = Vec::with_capacity(rows.len());
     let mut failed = None;

@@ -45,7 +45,8 @@ pub async fn batch<L: Ledger, C: Clock>(
 /// Keeps a poison message and writes its alert. When the ledger does not answer the queue's own dead letters remain.
 async fn bury<L: Ledger, C: Clock>(ledger: &L, clock: &C, queue: &str, id: &str, reason: &str) {
     let at = clock.now();
-    let letter = DeadLetter { queue: queue.to_owned(), message_id: id.to_owned(), reason: reason.to_owned(), at };
+    let letter =
+        DeadLetter { queue: queue.to_owned(), message_id: id.to_owned(), reason: reason.to_owned(), at };
     let alert = Message::Alert {
         key: format!("dead_letter:{queue}:{id}"),
         level: "critical".to_owned(),
