@@ -83,9 +83,9 @@ impl Drop for Following {
 
 impl<L, B, C> AccountStreams<L, B, C>
 where
-    L: Ledger + Clone + 'static,
+    L: Ledger + 'static,
     B: Sessions + 'static,
-    C: Clock + Clone + 'static,
+    C: Clock + 'static,
 {
     /// Follows every active account, as they come and go. Must run inside a `LocalSet`.
     pub(crate) async fn follow_all(self) {
@@ -168,5 +168,88 @@ where
         }
         self.written.notify_one();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::account::Environment;
+    use domain::ids::{AccountId, BrokerOrderId, UserId};
+    use domain::ports::{CredentialChange, Message as Outgoing};
+    use domain::time::UtcNanos;
+    use sim::ledger::MemLedger;
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::accept_async;
+
+    struct Always(UtcNanos);
+
+    impl Clock for Always {
+        fn now(&self) -> UtcNanos {
+            self.0
+        }
+    }
+
+    struct At(String);
+
+    impl Sessions for At {
+        async fn open(&self, _: &AccountRef) -> anyhow::Result<StreamSession> {
+            Ok(StreamSession { url: self.0.clone(), session_id: "a-session".to_owned() })
+        }
+    }
+
+    /// Breaks the first stream after its subscription and tells of an order on the second.
+    async fn broker(listener: TcpListener) {
+        for told in [None, Some("{\"event\":\"order\",\"id\":77,\"status\":\"filled\"}")] {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = accept_async(stream).await.unwrap();
+            let hello = socket.next().await.unwrap().unwrap();
+            assert!(hello.to_text().unwrap().contains("\"sessionid\":\"a-session\""), "{hello}");
+            let Some(text) = told else { continue };
+            socket.send(Message::text(text)).await.unwrap();
+            // Open until the other side goes.
+            drop(socket.next().await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_stream_is_connected_again_and_its_orders_are_asked_for() {
+        let account = AccountRef {
+            user: UserId(uuid(1)),
+            account: AccountId(uuid(2)),
+            environment: Environment::Sandbox,
+        };
+        let ledger = MemLedger::new();
+        let stored = CredentialChange::Stored { secret: "s".to_owned(), last4: "0001".to_owned() };
+        let now = UtcNanos::from_secs(1_795_187_000);
+        ledger.change_credential(&account, &stored, now).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let streams = Rc::new(AccountStreams {
+            ledger,
+            brokers: Rc::new(At(url)),
+            clock: Always(now),
+            tls: Arc::new(tls().unwrap()),
+            written: Rc::new(Notify::new()),
+        });
+        let told = async {
+            loop {
+                streams.written.notified().await;
+                let rows = streams.ledger.due_outbox(now, 10).await.unwrap();
+                if let Some(row) = rows.first() {
+                    return row.message.clone();
+                }
+            }
+        };
+        let message = tokio::select! {
+            message = tokio::time::timeout(Duration::from_secs(20), told) => message.expect("in time"),
+            () = Rc::clone(&streams).follow(account) => unreachable!("it follows for ever"),
+            () = async { broker(listener).await; std::future::pending().await } => unreachable!("it waits"),
+        };
+        assert_eq!(message, Outgoing::BrokerOrder { account, order: BrokerOrderId(77) });
+    }
+
+    fn uuid(n: u8) -> uuid::Uuid {
+        uuid::Uuid::from_bytes([n; 16])
     }
 }

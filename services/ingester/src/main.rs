@@ -15,7 +15,7 @@ use lambda_kit::env::Env;
 fn main() -> ExitCode {
     let env = Env::of_process();
     lambda_kit::logs::init(&env);
-    let ran = lambda_kit::block_on(async { Ok(service::run(&env).await?) });
+    let ran = lambda_kit::block_on(async { service::run(&env).await.map_err(|it| format!("{it:#}").into()) });
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

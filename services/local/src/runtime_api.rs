@@ -189,7 +189,7 @@ async fn supervise(
                 child.kill().await.ok();
                 "it overran its time".to_owned()
             }
-            () = told(&mut stop) => return end(child).await,
+            () = told(&mut stop) => return end(child, STOP_TIMEOUT).await,
         };
         let failures = match shared.ended(&ended) {
             Exit::Restart { failures } => failures,
@@ -208,16 +208,16 @@ async fn supervise(
 }
 
 /// Waits for the word to stop; nobody being left to say it is one, too.
-async fn told(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn told(stop: &mut watch::Receiver<bool>) {
     stop.wait_for(|it| *it).await.ok();
 }
 
-/// SIGTERM, as Lambda does, then SIGKILL.
-async fn end(mut child: Child) {
+/// SIGTERM, as Lambda does, then SIGKILL to what is still there after `grace`.
+pub(crate) async fn end(mut child: Child, grace: Duration) {
     if let Some(pid) = child.id().and_then(|it| i32::try_from(it).ok()) {
         kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
     }
-    if tokio::time::timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
+    if tokio::time::timeout(grace, child.wait()).await.is_err() {
         child.kill().await.ok();
     }
 }

@@ -48,10 +48,10 @@ struct Ask {
 fn main() -> ExitCode {
     let ask = Ask::parse();
     lambda_kit::logs::init(&Env::of_process());
-    match lambda_kit::block_on(async { Ok(play::run(&ask).await?) }) {
+    match lambda_kit::block_on(async { play::run(&ask).await.map_err(|it| format!("{it:#}").into()) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sandbox: {error:#}");
+            eprintln!("sandbox: {error}");
             ExitCode::FAILURE
         }
     }

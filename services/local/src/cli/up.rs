@@ -8,10 +8,13 @@ use clap::Args;
 
 use super::args;
 use crate::clock::Speed;
-use crate::run::{Up, up};
+use crate::run::processes::{ProcessesAsk, beside_us, processes};
+use crate::run::{Choice, Up, up};
 
 /// Where a run that stays up keeps its books.
 const DATA_DIR: &str = ".claxton/up";
+/// The same for one in processes.
+const PROCESSES_DIR: &str = ".claxton/processes";
 
 /// What can be asked of a run that stays up.
 #[derive(Debug, Args)]
@@ -20,7 +23,7 @@ pub(super) struct UpArgs {
     #[arg(long, value_name = "N", value_parser = args::seed, default_value = "7")]
     seed: u64,
     /// Where the books lie; an unfinished session in it goes on.
-    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR, default_value_if("processes", "true", PROCESSES_DIR))]
     data_dir: PathBuf,
     /// Where the API and the status page are served; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7380", value_parser = address)]
@@ -32,6 +35,10 @@ pub(super) struct UpArgs {
     /// removed at the end.
     #[arg(long, value_name = "FILE")]
     env: Option<PathBuf>,
+    /// Run ingester, sandbox and every function as processes of their own, at real speed and for the seed's session, on a
+    /// local Lambda runtime API; without the API's port and the status page.
+    #[arg(long, conflicts_with_all = ["listen", "speed", "env"])]
+    processes: bool,
 }
 
 /// An address of this machine alone: whoever reaches the API may stop the trading.
@@ -47,8 +54,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn run(ask: UpArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let UpArgs { seed, data_dir, listen, speed, env } = ask;
+    let UpArgs { seed, data_dir, listen, speed, env, processes: in_processes } = ask;
     let data_dir = std::path::absolute(data_dir)?;
+    if in_processes {
+        let choice = Choice::Generated { seed, date: None };
+        let ask = ProcessesAsk { choice, data_dir, programs: beside_us()?, start: None };
+        return super::block_on(processes(&ask));
+    }
     super::block_on(up(&Up { seed, data_dir, listen, speed, env }, out))
 }
 

@@ -9,6 +9,7 @@ mod journal;
 mod mail;
 mod parts;
 pub mod place;
+pub mod processes;
 mod stage;
 mod turn;
 pub mod up;

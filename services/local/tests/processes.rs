@@ -1,0 +1,135 @@
+//! Ingester, sandbox and every function as processes, from coming up to leaving nothing behind.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::calendar::Session;
+use local::run::Choice;
+use local::run::processes::{PROGRAMS, ProcessesAsk, processes};
+use local::scratch::Scratch;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sim::market::default_date;
+use tokio::process::{Child, Command};
+use tokio_postgres::NoTls;
+
+/// Tells the process that is the runner where its run lies.
+const DIR: &str = "CLAXTON_TEST_DIR";
+const SEED: u64 = 7;
+/// From nothing to the first rows.
+const UP_WITHIN: Duration = Duration::from_secs(60);
+/// From SIGTERM to the end.
+const DOWN_WITHIN: Duration = Duration::from_secs(30);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Where cargo leaves programs: above the directory of tests.
+fn programs() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "the runner that the test below starts"]
+fn runner() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let open = Session::of(default_date(SEED)).unwrap().unwrap().open;
+    let ask = ProcessesAsk {
+        choice: Choice::Generated { seed: SEED, date: None },
+        data_dir: dir.into(),
+        programs: programs(),
+        // Bars are written and balances are read at each full minute: the first is a few seconds ahead.
+        start: Some(open.plus(Duration::from_secs(53))),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    runtime.block_on(local.run_until(processes(&ask))).unwrap();
+}
+
+fn start(dir: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "runner", "--include-ignored", "--nocapture"]).env(DIR, OsString::from(dir));
+    command.kill_on_drop(true).spawn().unwrap()
+}
+
+/// How many accounts have balances and how many bars are in the books; `None` while there are no books.
+async fn written(dir: &Path) -> Option<(i64, i64)> {
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(dir.join("postgres")).user("claxton").dbname("claxton");
+    let (client, connection) = config.connect(NoTls).await.ok()?;
+    tokio::spawn(connection);
+    let sql = "SELECT (SELECT count(DISTINCT account_id) FROM portfolio_snapshots), (SELECT count(*) FROM microbars)";
+    let row = client.query_one(sql, &[]).await.ok()?;
+    Some((row.get(0), row.get(1)))
+}
+
+/// The parent and the state of every process.
+fn every_process() -> BTreeMap<u32, (u32, char)> {
+    let stat = |pid: u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?.chars().next()?;
+        Some((fields.next()?.parse().ok()?, state))
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|it| it.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| Some((pid, stat(pid)?))).collect()
+}
+
+/// Everything `root` started, and what that started.
+fn descendants(root: u32) -> Vec<u32> {
+    let all = every_process();
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(of) = found.get(next).copied() {
+        found.extend(all.iter().filter(|it| it.1.0 == of).map(|it| *it.0));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+async fn wait_until_written(dir: &Path, runner: &mut Child) {
+    let looking = async {
+        loop {
+            assert_eq!(runner.try_wait().unwrap(), None, "the runner ended");
+            if written(dir).await.is_some_and(|(accounts, bars)| accounts > 0 && bars > 0) {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(UP_WITHIN, looking).await.expect("balances and bars in time");
+}
+
+async fn end(runner: &mut Child) {
+    kill(Pid::from_raw(runner.id().unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let ended = tokio::time::timeout(DOWN_WITHIN, runner.wait()).await.expect("it ends in time").unwrap();
+    assert!(ended.success(), "{ended}");
+}
+
+#[tokio::test]
+async fn a_session_runs_in_processes_and_leaves_nothing_running() {
+    let missing: Vec<&str> = PROGRAMS.into_iter().filter(|it| !programs().join(it).is_file()).collect();
+    if !missing.is_empty() {
+        println!("skipped: {} not built; cargo build --profile fast --workspace --bins", missing.join(", "));
+        return;
+    }
+    let scratch = Scratch::new("processes");
+    let mut runner = start(scratch.path());
+    wait_until_written(scratch.path(), &mut runner).await;
+    let started = descendants(runner.id().unwrap());
+    // One of each but `migrate`, which is done; those that queues wake besides.
+    assert!(started.len() >= PROGRAMS.len(), "{started:?}");
+    end(&mut runner).await;
+    let left: Vec<u32> = every_process()
+        .into_iter()
+        .filter(|it| started.contains(&it.0) && it.1.1 != 'Z')
+        .map(|it| it.0)
+        .collect();
+    assert_eq!(left, [0_u32; 0], "still running");
+    let log = std::fs::read_to_string(scratch.path().join("run/logs/ingester.log")).unwrap();
+    assert!(log.contains("a later start goes on from here"), "{log}");
+}
