@@ -4,6 +4,7 @@
 //! The environment is read here and nowhere below.
 
 pub mod args;
+mod bench;
 mod config;
 mod demo;
 mod status;
@@ -44,6 +45,11 @@ enum Command {
     Status(status::StatusArgs),
     /// Compute a run's summary again from its transcript and books, and compare.
     Verify(demo::VerifyArgs),
+    /// Measure what the project promises of its speed, on this machine.
+    Bench {
+        #[command(subcommand)]
+        command: bench::BenchCommand,
+    },
     /// Look at the settings.
     Config {
         #[command(subcommand)]
@@ -87,6 +93,7 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
         Command::Up(ask) => up::run(ask, out),
         Command::Status(ask) => status::run(&ask, out),
         Command::Verify(ask) => demo::verify(&ask, out),
+        Command::Bench { command } => bench::run(&command, out),
         Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, json, out),
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod agenda;
 pub mod aws;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod postgres;

@@ -23,7 +23,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sim::broker::{Facts, TranscriptLine};
 
-use super::journal::{self, TRANSCRIPT};
+use super::journal::TRANSCRIPT;
 
 /// The books of the run, a line a row.
 pub const LEDGER: &str = "ledger.jsonl";
@@ -352,9 +352,7 @@ pub fn verify(dir: &Path) -> anyhow::Result<Summary> {
     let told: Summary =
         serde_json::from_slice(&text).with_context(|| format!("{} is no summary", path.display()))?;
     let lines = read_lines(&dir.join(LEDGER))?;
-    let transcript_path = dir.join(TRANSCRIPT);
-    fs::metadata(&transcript_path).with_context(|| format!("cannot read {}", transcript_path.display()))?;
-    let found = summarize(&lines, &journal::read_transcript(&transcript_path)?)?;
+    let found = summarize(&lines, &read_whole_transcript(&dir.join(TRANSCRIPT))?)?;
     let (told_json, found_json) = (serde_json::to_value(&told)?, serde_json::to_value(&found)?);
     let fields = told_json.as_object().into_iter().flatten();
     let differing: Vec<String> = fields
@@ -370,6 +368,21 @@ pub fn verify(dir: &Path) -> anyhow::Result<Summary> {
         bail!("{}", differing.join("; "));
     }
     Ok(found)
+}
+
+/// Reads a finished run's transcript: every line must be one, and none may be missing.
+fn read_whole_transcript(path: &Path) -> anyhow::Result<Vec<TranscriptLine>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut lines: Vec<TranscriptLine> = Vec::new();
+    for (n, text) in (1u64..).zip(text.lines()) {
+        let line: TranscriptLine = serde_json::from_str(text)
+            .with_context(|| format!("{}:{n}: expected a transcript line", path.display()))?;
+        if line.seq != n {
+            bail!("{}:{n}: expected the line with seq {n}, found seq {}", path.display(), line.seq);
+        }
+        lines.push(line);
+    }
+    Ok(lines)
 }
 
 fn read_lines(path: &Path) -> anyhow::Result<Vec<Line>> {

@@ -111,7 +111,13 @@ pub async fn demo(ask: &Demo) -> anyhow::Result<Outcome> {
     let profile = source.profile().clone();
     let place =
         Place::open(&ask.data_dir, RunKey { command: "demo".to_owned(), source: profile.name.clone() })?;
-    let postgres = Postgres::start(&PostgresOptions::fast(place.postgres())).await?;
+    let postgres = match Postgres::start(&PostgresOptions::fast(place.postgres())).await {
+        Ok(postgres) => postgres,
+        Err(error) => {
+            place.abandon();
+            return Err(error);
+        }
+    };
     if let Some(note) = postgres.note().filter(|_| ask.progress) {
         eprintln!("{note}");
     }

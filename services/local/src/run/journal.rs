@@ -1,3 +1,3 @@
 //! The broker's side of a run on disk, as the sandbox keeps it.
 
-pub(crate) use sandbox::journal::{Files, TRANSCRIPT, read_transcript};
+pub(crate) use sandbox::journal::{Files, TRANSCRIPT};

@@ -99,6 +99,16 @@ impl Place {
         self.write(true)
     }
 
+    /// Takes back a run that never began: nothing of it is left, so the directory is free for any other. One that resumes
+    /// stays as it was.
+    pub fn abandon(&self) {
+        if !self.resumes {
+            // What cannot be removed is named by whoever opens the directory next.
+            fs::remove_file(self.root.join(MANIFEST)).ok();
+            fs::remove_dir_all(self.run()).ok();
+        }
+    }
+
     fn write(&self, finished: bool) -> anyhow::Result<()> {
         let manifest = Manifest { version: VERSION, key: self.key.clone(), finished };
         let (path, fresh) = (self.root.join(MANIFEST), self.root.join("run.json.new"));
@@ -142,5 +152,15 @@ mod tests {
         again.finish().unwrap();
         let next = Place::open(scratch.path(), key("generated:seed=2")).unwrap();
         assert!(!next.resumes && !next.run().join("mark").exists());
+    }
+
+    #[test]
+    fn a_run_that_never_began_leaves_the_directory_free_and_a_resumed_one_stays() {
+        let scratch = Scratch::new("abandoned");
+        Place::open(scratch.path(), key("generated:seed=1")).unwrap().abandon();
+        let other = Place::open(scratch.path(), key("generated:seed=2")).unwrap();
+        assert!(!other.resumes);
+        Place::open(scratch.path(), key("generated:seed=2")).unwrap().abandon();
+        assert!(Place::open(scratch.path(), key("generated:seed=2")).unwrap().resumes);
     }
 }

@@ -1,0 +1,4 @@
+//! Figures that the project promises, measured on this machine.
+
+pub mod orders;
+mod stage;
