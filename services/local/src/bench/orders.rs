@@ -103,7 +103,11 @@ pub async fn measure(ask: Ask) -> anyhow::Result<Latency> {
 
 /// The functions, each polling its queue as the platform's poller does.
 async fn workers(stage: &Stage) -> anyhow::Result<()> {
-    tokio::try_join!(stage.work(Queue::Transitions), stage.work(Queue::Entries), stage.work(Queue::Entries),)?;
+    tokio::try_join!(
+        stage.work(Queue::Transitions, "transitions"),
+        stage.work(Queue::Entries, "orders-1"),
+        stage.work(Queue::Entries, "orders-2"),
+    )?;
     Ok(())
 }
 

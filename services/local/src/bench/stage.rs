@@ -226,8 +226,8 @@ impl Stage {
         Ok(self.ledger.change_credential(&member.account, &CredentialChange::Proven, now).await?)
     }
 
-    /// Polls a queue and works what comes, as the platform and a function's `main.rs` do.
-    pub(super) async fn work(&self, queue: Queue) -> anyhow::Result<()> {
+    /// Polls a queue and works what comes, as the platform and a function's `main.rs` do, with leases as `holder`.
+    pub(super) async fn work(&self, queue: Queue, holder: &str) -> anyhow::Result<()> {
         let url = &self.queues.get(&queue).context("the queue was not created")?.url;
         loop {
             let polled = self.sqs.receive_message().queue_url(url).max_number_of_messages(10);
@@ -249,8 +249,7 @@ impl Stage {
                 Queue::Entries | Queue::Exits | Queue::BrokerEvents | Queue::Flatten | Queue::Alerts => {
                     let (ledger, clock) = (&self.ledger, &self.clock);
                     let (brokers, notes) = (&self.brokers, &self.notes);
-                    let function =
-                        Orders { ledger, brokers, clock, notes, switches: switches(), holder: "bench" };
+                    let function = Orders { ledger, brokers, clock, notes, switches: switches(), holder };
                     lambda_kit::sqs::batch(event, ledger, clock, async |it: &Message| {
                         function.handle(it).await
                     })
