@@ -115,20 +115,13 @@ impl Run<'_> {
         let files = Files::in_dir(&self.place.run());
         let known: Vec<Member> = members().into_iter().chain([of_the_events()]).collect();
         let (place, postgres, aws) = (self.place, self.postgres, self.aws);
-        let stage = Stage {
-            place,
-            postgres,
-            aws,
-            profile: &profile,
-            seed: turn.seed,
-           
-            members: &members(),
-        };
+        let stage = Stage { place, postgres, aws, profile: &profile, seed: turn.seed, members: &members() };
         let (parts, _) = tokio::select! {
             set = stage.set_knowing(&files, &known) => set?,
             () = ended.as_mut() => return Ok(()),
         };
         let ran = self.serve(&parts, &files, turn, &seen, listener, out, ended).await;
+        let ran = ran.and(keep(&parts, &files));
         parts.venue.stop().await;
         ran
     }
@@ -246,6 +239,14 @@ fn open_at_the_broker(parts: &Local, files: &Files, profile: &SourceProfile) -> 
         files.write(&mut sandbox)?;
     }
     Ok(())
+}
+
+/// Notes how far the broker came, so that the next run goes on from there and not from its last change. What is due at
+/// this very instant is left to that run.
+fn keep(parts: &Local, files: &Files) -> anyhow::Result<()> {
+    let mut sandbox = parts.venue.sandbox().borrow_mut();
+    sandbox.advance(parts.clock.now().minus(Duration::from_nanos(1)));
+    files.write(&mut sandbox)
 }
 
 /// Holds market time back to its speed. On the way the clock shows where it is, and others are let in.
