@@ -269,7 +269,12 @@ pub fn summarize(lines: &[Line], transcript: &[TranscriptLine]) -> anyhow::Resul
         Line::Run { source, session, close, started, ended } => {
             Some((source, *session, *close, *started, *ended))
         }
-        _ => None,
+        Line::Minute { .. }
+        | Line::Setup { .. }
+        | Line::Transition { .. }
+        | Line::Intent { .. }
+        | Line::Snapshot { .. }
+        | Line::Reconciliation { .. } => None,
     });
     let Some((source, session, close, started, ended)) = run else {
         bail!("{LEDGER} has no line of kind run")

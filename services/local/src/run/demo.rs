@@ -176,7 +176,6 @@ impl Run<'_> {
         watch.note(parts.clock.now_or_close(&self.profile.session), &counts);
         let report = day.report().cloned();
         drop(day);
-        drop(watch);
         self.account(parts, &files, minutes.into_inner(), report).await
     }
 
