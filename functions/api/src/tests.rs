@@ -175,7 +175,7 @@ fn the_deep_health_fails_with_the_part_that_fails() {
     assert_eq!(verdicts(Echo { schema: Ok(bold), ..Echo::default() }), (503, "fail ok ok ok ok".to_owned()));
     let down = LedgerError::Unavailable { what: "health", why: "refused".to_owned() };
     assert_eq!(verdicts(Echo { schema: Err(down), ..Echo::default() }).1, "fail unknown ok ok ok");
-    let late = Echo { last_bar: Some(at(10, 58, 0)), ..Echo::default() };
+    let late = Echo { last_bar: Some(at(10, 57, 59)), ..Echo::default() };
     assert_eq!(verdicts(late), (503, "ok ok ok fail ok".to_owned()));
 }
 
