@@ -156,7 +156,7 @@ fn twenty_generated_days_end_flat_and_reconciled_and_show_every_way_a_trade_ends
                 let ran = run(generated(seed), seed);
                 let watching: Vec<_> =
                     ran.books[1].intents.iter().map(|it| (it.state, it.reason.clone())).collect();
-                (seed, ran.faults(), ran.endings(), watching, ran.books[0].intents.len())
+                (seed, ran.faults(), ran.endings(), watching)
             })
             .collect::<Vec<_>>()
     };
