@@ -47,6 +47,15 @@ impl Sender for Sent {
     }
 }
 
+type FlattenOf<'a> = Flatten<
+    'a,
+    Breakable<MemLedger>,
+    Connector<Rc<MemSecrets>, Line, Hand>,
+    Hand,
+    MemNotes,
+    MemSecrets,
+    Sent,
+>;
 type Line = Rc<InMemoryTransport<Hand>>;
 
 const ACCOUNT: AccountRef = sample::account(1);
@@ -169,17 +178,7 @@ impl Bench {
         self.sandbox.borrow_mut().advance(self.clock.now());
     }
 
-    fn flatten(
-        &self,
-    ) -> Flatten<
-        '_,
-        Breakable<MemLedger>,
-        Connector<Rc<MemSecrets>, Line, Hand>,
-        Hand,
-        MemNotes,
-        MemSecrets,
-        Sent,
-    > {
+    fn flatten(&self) -> FlattenOf<'_> {
         Flatten {
             ledger: &self.ledger,
             brokers: &self.brokers,
@@ -238,10 +237,7 @@ impl Bench {
     /// Tags of the orders the broker received, ours alone.
     fn tags(&self) -> Vec<String> {
         let lines = self.sandbox.borrow_mut().take_transcript();
-        let tag = |event| match event {
-            TranscriptEvent::Accepted { tag, .. } => tag,
-            _ => None,
-        };
+        let tag = |event| if let TranscriptEvent::Accepted { tag, .. } = event { tag } else { None };
         lines.into_iter().filter_map(|it| tag(it.event)).collect()
     }
 

@@ -1,6 +1,11 @@
 //! `claxton demo` and `claxton verify` as processes: a whole day, proof of it, and being killed in the middle.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: what fails here fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: what fails here fails the test"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -50,6 +55,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs until the broker's transcript is as asked, then sends `signal`. What was printed comes back.
+    #[expect(clippy::disallowed_methods, reason = "another process writes the file, and tells nobody when")]
     fn until(&self, what: &str, signal: Signal, reached: impl Fn(&[Value]) -> bool) -> Output {
         let running = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut running: Child = running.unwrap();

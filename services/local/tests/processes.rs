@@ -1,6 +1,10 @@
 //! Ingester, sandbox and every function as processes, from coming up to leaving nothing behind.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests: what fails here fails the test"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
