@@ -2,14 +2,13 @@
 
 use desk::{Desk, DeskError, Slot, Submitted};
 use domain::account::AccountRef;
-use domain::fees::FeeSchedule;
+use domain::books::observed;
 use domain::intent::{Approved, CloseBound, ClosingIntent, IntentState, OrderIntent, Origin};
-use domain::money::Price;
 use domain::order::{Attempt, AttemptEvent};
 use domain::ports::{
     Brokers, Clock, Fence, HandleError, IntentView, Ledger, NewIntent, OwnedNotes, Progress, Secrets, Sender,
 };
-use domain::position::{Fill, FillSource};
+use domain::position::FillSource;
 use engine::flatten::{self as plan, Close, FlattenPlan};
 
 use crate::{Flatten, Pass, Seen};
@@ -164,7 +163,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
     ) -> Result<(), HandleError> {
         let at = self.clock.now();
         let head = view.intent.head();
-        let fills = attempt.iter().filter(|it| it.executed > 0).map(|it| execution(view, it, at)).collect();
+        let observe = |it: &Attempt| observed(head, it, at, FillSource::Poll);
+        let fills = attempt.as_ref().and_then(observe).into_iter().collect();
         let progress = Progress {
             account: pass.account,
             intent: head.id,
@@ -182,23 +182,5 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         };
         self.ledger.record_progress(&progress).await?;
         Ok(())
-    }
-}
-
-/// What executed of an attempt, as an observation for the ledger.
-fn execution(view: &IntentView, attempt: &Attempt, at: domain::time::UtcNanos) -> Fill {
-    let head = view.intent.head();
-    let average = attempt.average.and_then(|it| Price::parse(&it.to_string()).ok()).unwrap_or(attempt.price);
-    Fill {
-        intent: head.id,
-        attempt: attempt.no,
-        series: head.series,
-        side: attempt.side,
-        from: 0,
-        to: attempt.executed,
-        price: attempt.average,
-        fees: FeeSchedule::as_of(at.new_york_date()).charge(&head.series.root, average, 1),
-        at,
-        source: FillSource::Poll,
     }
 }

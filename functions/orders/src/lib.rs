@@ -13,6 +13,7 @@ mod resolve;
 use std::time::Duration;
 
 use domain::account::{AccountRef, Switches};
+use domain::books;
 use domain::ids::{BrokerOrderId, IntentId};
 use domain::intent::{IntentState, Origin};
 use domain::order::{Attempt, BrokerOrder};
@@ -20,7 +21,7 @@ use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, EARLY_TRIES_MAX, Fence, HandleError, IntentView, Ledger,
     Message, OwnedNote, OwnedNotes, Progress, Queue, Written,
 };
-use domain::position::{Fill, FillSource};
+use domain::position::FillSource;
 use domain::time::UtcNanos;
 
 /// Our only broker so far, as the kill switch names it.
@@ -170,7 +171,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         follow_up: Option<UtcNanos>,
     ) -> Progress {
         let at = self.clock.now();
-        let fills = execution(work, &attempt, at).into_iter().collect();
+        let fills = books::observed(work.view.intent.head(), &attempt, at, work.source).into_iter().collect();
         Progress {
             account: work.account,
             intent: work.view.intent.head().id,
@@ -278,30 +279,6 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
 /// The new holder may be working another intent, so this message has to come again.
 fn lease_lost() -> HandleError {
     HandleError::Again("the account's lease ran out in the middle of a step".to_owned())
-}
-
-/// The execution an attempt shows, as an observation for the ledger; `None` when nothing executed.
-fn execution<A>(work: &Work<'_, A>, attempt: &Attempt, at: UtcNanos) -> Option<Fill> {
-    if attempt.executed == 0 {
-        return None;
-    }
-    let head = work.view.intent.head();
-    let price = domain::money::Price::parse(
-        &attempt.average.map_or_else(|| attempt.price.to_string(), |it| it.to_string()),
-    );
-    let fees = domain::fees::FeeSchedule::as_of(at.new_york_date());
-    Some(Fill {
-        intent: head.id,
-        attempt: attempt.no,
-        series: head.series,
-        side: attempt.side,
-        from: 0,
-        to: attempt.executed,
-        price: attempt.average,
-        fees: fees.charge(&head.series.root, price.unwrap_or(attempt.price), 1),
-        at,
-        source: work.source,
-    })
 }
 
 /// Whether a recorded execution of the attempt lacks a price that is known now.

@@ -24,7 +24,7 @@ mod derive;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{After, answered, begins, filled, marked, progressed, settled, stopped};
+pub use apply::{After, answered, begins, filled, marked, observed, progressed, settled, stopped};
 pub use derive::{day_risk, held, owned, owned_series, session_span};
 
 use crate::ids::AttemptNo;

@@ -1,9 +1,10 @@
 //! What a write makes of an intent.
 
 use super::{MAX_STEPS, Refusal, SETTLEMENT, changes};
+use crate::fees::FeeSchedule;
 use crate::ids::{AttemptNo, IntentId};
-use crate::intent::{IntentState, OrderIntent, Origin};
-use crate::money::{Side, Usd};
+use crate::intent::{IntentHead, IntentState, OrderIntent, Origin};
+use crate::money::{Price, Side, Usd};
 use crate::order::{Attempt, AttemptState};
 use crate::ports::{Answer, IntentView, MarkRequest, NewIntent, Progress};
 use crate::position::{Fill, FillSource, FillStep, fill_step};
@@ -148,6 +149,29 @@ pub fn stopped(view: &IntentView) -> Option<After> {
     let mut after = After::of(view);
     after.view.stop_requested = true;
     Some(after)
+}
+
+/// What executed of an attempt so far, as an observation for a progress; `None` when nothing did.
+///
+/// Its charges are for one contract, at the average where the broker says it and at the limit until then.
+pub fn observed(head: &IntentHead, attempt: &Attempt, at: UtcNanos, source: FillSource) -> Option<Fill> {
+    if attempt.executed == 0 {
+        return None;
+    }
+    let average = attempt.average.and_then(|it| Price::parse(&it.to_string()).ok());
+    let fees = FeeSchedule::as_of(at.new_york_date());
+    Some(Fill {
+        intent: head.id,
+        attempt: attempt.no,
+        series: head.series,
+        side: attempt.side,
+        from: 0,
+        to: attempt.executed,
+        price: attempt.average,
+        fees: fees.charge(&head.series.root, average.unwrap_or(attempt.price), 1),
+        at,
+        source,
+    })
 }
 
 /// Contracts executed by orders: a settlement is no execution.
