@@ -85,6 +85,11 @@ fn broker(ask: &Ask, profile: &SourceProfile) -> anyhow::Result<Started> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let files = Files::in_dir(dir);
     let broker = match files.restore()? {
+        // Yesterday's broker goes on today: cash and positions stay, the new session is listed.
+        Some(mut broker) if broker.session().date < profile.session.date => {
+            broker.start_session(profile.session, &profile.series);
+            broker
+        }
         Some(broker) => {
             same_session(broker.session(), profile)?;
             broker
