@@ -73,7 +73,7 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, String> {
         Err(_) => return Err("Invalid parameter, body: did not arrive in time.".to_owned()),
     };
     let form = form(&content, &body)?;
-    Ok(Request { method, path, query, form, token })
+    Ok(Request { method, path, query, form, token, leaves_within: None })
 }
 
 fn form(content: &str, body: &Bytes) -> Result<Vec<(String, String)>, String> {

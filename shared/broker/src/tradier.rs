@@ -102,7 +102,14 @@ impl<T: Transport, C: Clock> Tradier<T, C> {
     }
 
     fn request(&self, method: Method, path: String) -> Request {
-        Request { method, path, query: Vec::new(), form: Vec::new(), token: self.token.clone() }
+        Request {
+            method,
+            path,
+            query: Vec::new(),
+            form: Vec::new(),
+            token: self.token.clone(),
+            leaves_within: None,
+        }
     }
 
     /// A path under this account.

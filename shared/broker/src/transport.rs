@@ -1,6 +1,7 @@
 //! One request to the broker and what became of it.
 
 use std::fmt;
+use std::time::Duration;
 
 use domain::secret::Token;
 
@@ -42,6 +43,9 @@ pub struct Request {
     pub form: Vec<(String, String)>,
     /// Sent as `Authorization: Bearer`.
     pub token: Token,
+    /// How long after it was handed over its first byte may still leave; `None` for whenever. What would leave later,
+    /// because a connection had to be opened first, is [`TransportError::NotSent`].
+    pub leaves_within: Option<Duration>,
 }
 
 impl fmt::Debug for Request {

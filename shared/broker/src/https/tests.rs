@@ -77,7 +77,14 @@ fn request(method: Method) -> Request {
     let form =
         if method == Method::Post { vec![pair("price", "2.05"), pair("tag", "a b")] } else { Vec::new() };
     let query = vec![pair("symbols", "A,B")];
-    Request { method, path: "/v1/x".to_owned(), query, form, token: Token::new("token-in-test") }
+    Request {
+        method,
+        path: "/v1/x".to_owned(),
+        query,
+        form,
+        token: Token::new("token-in-test"),
+        leaves_within: None,
+    }
 }
 
 /// Sends `methods` one after the other to a server that acts as told.

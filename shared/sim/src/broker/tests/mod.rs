@@ -111,6 +111,7 @@ impl World {
             query: if form { Vec::new() } else { pairs.clone() },
             form: if form { pairs } else { Vec::new() },
             token: Token::new(self.token),
+            leaves_within: None,
         };
         self.broker.answer(self.now, &request)
     }

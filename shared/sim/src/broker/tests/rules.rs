@@ -250,6 +250,7 @@ fn query_and_form_are_one_and_case_does_not_matter_for_booleans() {
         ]),
         form: pairs(&[("side", "buy_to_open"), ("quantity", "1.0"), ("type", "market"), ("duration", "day")]),
         token: Token::new("stub-token"),
+        leaves_within: None,
     };
     assert_eq!(world.broker.answer(world.now, &request).status, 200);
     assert_eq!(world.broker.order(141_000_001).unwrap().kind, OrderType::Market);
