@@ -153,8 +153,8 @@ impl Sandbox {
             (Get, ["balances"]) => Ok(self.balances(account)),
             (Get, ["positions"]) => Ok(self.positions(account)),
             (Get, ["orders"]) => self.order_list(account, params),
-            (Get, ["history"]) => Ok(Answer::json(&Under("history", "null"))),
-            (Get, ["gainloss"]) => Ok(Answer::json(&Under("gainloss", "null"))),
+            (Get, ["history"]) => self.history(account, params),
+            (Get, ["gainloss"]) => self.gain_loss(account, params),
             (Post, ["orders"]) => self.place(account, params),
             (Get | Put | Delete, ["orders", id]) => {
                 let Some(id) = self.own_order(account, id) else {

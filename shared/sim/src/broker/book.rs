@@ -60,6 +60,12 @@ pub struct UnderlyingState {
     pub last_size: u32,
     /// The standing quote.
     pub quote: Option<Quote>,
+    /// Shares our accounts sold to this bid.
+    #[serde(default)]
+    pub taken_bid: u32,
+    /// Shares our accounts bought from this ask.
+    #[serde(default)]
+    pub taken_ask: u32,
 }
 
 /// Standing quotes and last values.
@@ -108,10 +114,14 @@ impl Book {
 
     /// Takes a quote of an index or a share in.
     pub fn stock_quote(&mut self, underlying: Underlying, quote: Quote) {
-        self.underlying_mut(underlying).quote = Some(quote);
+        let state = self.underlying_mut(underlying);
+        state.quote = Some(quote);
+        state.taken_bid = 0;
+        state.taken_ask = 0;
     }
 
-    fn underlying_mut(&mut self, underlying: Underlying) -> &mut UnderlyingState {
+    /// An underlying's state, to take from.
+    pub fn underlying_mut(&mut self, underlying: Underlying) -> &mut UnderlyingState {
         self.underlyings.entry(underlying).or_default()
     }
 

@@ -9,6 +9,7 @@ use domain::ids::AccountNumber;
 use domain::market::ListedSeries;
 use domain::money::Usd;
 use domain::secret::Token;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 /// How a sandbox starts.
@@ -37,6 +38,9 @@ pub struct Rules {
     pub seed: u64,
     /// The number of its first order.
     pub first_order_id: u64,
+    /// What it does where sources differ or say nothing.
+    #[serde(default)]
+    pub practice: Practice,
 }
 
 impl Rules {
@@ -48,6 +52,7 @@ impl Rules {
             latencies: Latencies::USUAL,
             seed,
             first_order_id: 141_000_001,
+            practice: Practice::USUAL,
         }
     }
 }
@@ -72,10 +77,66 @@ pub struct AccountConfig {
     pub number: AccountNumber,
     /// Margin, pattern day trader or cash.
     pub kind: AccountType,
-    /// What options it may trade, 0 to 6: none, covered, long, spreads from 3 on. No level may be naked.
+    /// What options it may trade, 0 to 6: none, covered, long, spreads from 3 on. Naked from 5 on, where the
+    /// [practice](Practice::naked_shorts) has it.
     pub option_level: u8,
     /// What it starts with.
     pub cash: Usd,
+}
+
+/// What a broker does where sources differ or say nothing (TRADIER.md's marks of confidence).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "snake_case")]
+pub struct Practice {
+    /// Refuses a price off the tick grid with the placement, instead of rejecting the order after it (section 17.2).
+    pub ticks_at_once: bool,
+    /// Takes `SPX` alone for SPXW contracts (section 9.1).
+    pub strict_symbol: bool,
+    /// Lists working orders of earlier days (section 8.1).
+    pub earlier_listed: bool,
+    /// Rows of a page that asks for no number of them: the documented default is 25, the observed one everything.
+    pub page_rows: usize,
+    /// Shows `pending_cancel` between a cancel's answer and its effect (section 8.4).
+    pub pending_cancel: bool,
+    /// Shows `held` for orders that wait for another of their bracket, instead of `pending` (section 8.4).
+    pub held: bool,
+    /// Gives brackets their tag back (section 9.1).
+    pub bracket_tags: bool,
+    /// Never tells the average price of market orders, as the real sandbox (section 13).
+    pub averages_missing: bool,
+    /// Shows each day the equity it began with, as the real sandbox (section 6).
+    pub equity_frozen: bool,
+    /// Lets options be sold without cover, against margin, from level 5 on.
+    pub naked_shorts: bool,
+    /// Shows gain and loss and account history only from the next day on (section 12).
+    pub nightly: bool,
+    /// The first date without pattern day traders: 2026-06-04 where firms do not phase in, 2027-10-20 at the latest
+    /// (section 18).
+    pub intraday_margin_from: Date,
+}
+
+impl Practice {
+    /// What sources have most often.
+    pub const USUAL: Self = Self {
+        ticks_at_once: false,
+        strict_symbol: false,
+        earlier_listed: true,
+        page_rows: 1_500,
+        pending_cancel: false,
+        held: false,
+        bracket_tags: false,
+        averages_missing: false,
+        equity_frozen: false,
+        naked_shorts: false,
+        nightly: true,
+        intraday_margin_from: jiff::civil::date(2026, 6, 4),
+    };
+}
+
+impl Default for Practice {
+    fn default() -> Self {
+        Self::USUAL
+    }
 }
 
 /// Requests a minute, by group (TRADIER.md section 2).
@@ -101,6 +162,9 @@ pub struct Latencies {
     pub list: Duration,
     /// From a cancel's request to its effect: a fill in between wins.
     pub cancel: Duration,
+    /// From a change's request to its effect: until then the old terms work, and a fill wins.
+    #[serde(default)]
+    pub change: Duration,
     /// From a fill until its price and quantity show; the status shows at once.
     pub average: Duration,
     /// From a fact to its event on the account stream.
@@ -118,6 +182,7 @@ impl Latencies {
         fill: Duration::from_millis(40),
         list: Duration::from_millis(40),
         cancel: Duration::from_millis(40),
+        change: Duration::ZERO,
         average: Duration::ZERO,
         notice: Duration::from_millis(180),
         cleanup: Duration::from_secs(50),
@@ -130,6 +195,7 @@ impl Latencies {
         fill: Duration::ZERO,
         list: Duration::ZERO,
         cancel: Duration::ZERO,
+        change: Duration::ZERO,
         average: Duration::ZERO,
         notice: Duration::ZERO,
         cleanup: Duration::from_secs(50),

@@ -1,21 +1,28 @@
-//! What becomes due: acceptance, cancels, the close and what follows it.
+//! What becomes due: acceptance, changes, cancels, the close and what follows it.
 
 use std::time::Duration;
 
-use domain::calendar::Session;
-use domain::money::{CONTRACT_MULTIPLIER, Price, TickGrid, Usd};
-use domain::symbol::{OccSymbol, Right, Settlement};
+use domain::calendar::{Session, previous_session};
+use domain::money::{Side, TickGrid, Usd};
+use domain::symbol::{OccSymbol, Settlement};
 use domain::time::UtcNanos;
+use jiff::civil::{Date, time};
 use serde::{Deserialize, Serialize};
 
 use super::Sandbox;
-use super::order::{Order, OrderClass, Status};
+use super::account::Account;
+use super::ask::Ask;
+use super::check::{NO_BUYING_POWER, OFF_GRID, TOO_MANY_SOLD};
+use super::day_trades::SESSIONS;
+use super::instrument::Instrument;
+use super::margin::requirement;
+use super::order::{Leg, LegSide, Lifetime, Order, OrderClass, OrderType, Status, Terms};
 use super::shape::OrderNotice;
 use super::stream::Notice;
 use super::transcript::TranscriptEvent;
 
 /// Index options that do not expire today trade a quarter of an hour longer.
-const AFTER_CLOSE: Duration = Duration::from_secs(15 * 60);
+pub(super) const AFTER_CLOSE: Duration = Duration::from_secs(15 * 60);
 
 /// Something that happens at an instant; equal instants go by sequence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,13 +39,15 @@ pub(super) enum Action {
     Open(u64),
     /// An order becomes executable.
     Match(u64),
+    /// A change takes effect.
+    Change(u64),
     /// A cancel takes effect.
     Cancel(u64),
     /// The session closes.
     Close,
     /// Day orders whose day is over end.
     Cleanup,
-    /// Expired series turn into cash.
+    /// Expired series turn into cash or shares.
     Settle,
     /// A stream says that it lives.
     Heartbeat(String),
@@ -77,6 +86,7 @@ impl Sandbox {
         self.schedule(session.close.plus(self.rules.latencies.settle), Action::Settle);
         let late = session.close.plus(AFTER_CLOSE).plus(self.rules.latencies.cleanup);
         self.schedule(late, Action::Cleanup);
+        self.schedule(self.post_hours().1.plus(self.rules.latencies.cleanup), Action::Cleanup);
         let kept = self.now;
         self.now = self.now.max(session.open.minus(Duration::from_secs(3_600)));
         self.record(TranscriptEvent::SessionOpened { date: session.date, close: session.close });
@@ -88,15 +98,35 @@ impl Sandbox {
         let waiting: Vec<u64> =
             self.orders.values().filter(|it| it.status == Status::Pending).map(|it| it.id).collect();
         for id in waiting {
-            self.schedule(session.open.plus(self.rules.latencies.accept), Action::Open(id));
+            self.schedule_open(id);
         }
+        self.begin_accounts();
         self.touch();
+    }
+
+    /// What accounts begin a session with.
+    fn begin_accounts(&mut self) {
+        let first = earliest_counted(self.session.date);
+        let powers: Vec<_> = self
+            .accounts
+            .values()
+            .map(|it| (it.number.clone(), self.buying_power(it), it.value(&self.book).net()))
+            .collect();
+        for (number, power, value) in powers {
+            let Some(account) = self.accounts.get_mut(&number) else { continue };
+            account.equity_at_open = account.cash + value;
+            account.day_trades.begin(first, power);
+        }
     }
 
     fn act(&mut self, action: Action) {
         match action {
             Action::Open(id) => self.open_order(id),
             Action::Match(id) => self.match_order(id),
+            Action::Change(id) => self.apply_change(id),
+            Action::Cancel(id) if self.orders.get(&id).is_some_and(|it| it.class.brackets()) => {
+                self.end_bracket(id);
+            }
             Action::Cancel(id) => self.end(id, Status::Canceled),
             Action::Close => {
                 self.record(TranscriptEvent::SessionClosed { date: self.session.date });
@@ -108,8 +138,9 @@ impl Sandbox {
         }
     }
 
-    /// The instant from which `series` does not trade in this session.
-    pub(super) fn trading_end(&self, series: &OccSymbol) -> UtcNanos {
+    /// The instant from which `instrument` does not trade in this session.
+    pub(super) fn trading_end(&self, instrument: &Instrument) -> UtcNanos {
+        let Some(series) = instrument.series() else { return self.session.close };
         let expires = series.expiry <= self.session.date;
         if series.underlying().is_index() && !expires {
             self.session.close.plus(AFTER_CLOSE)
@@ -120,13 +151,39 @@ impl Sandbox {
         }
     }
 
-    /// Whether every leg of `order` trades at the sandbox's present.
-    pub(super) fn tradable(&self, order: &Order) -> bool {
-        let trades = |series| self.session.open <= self.now && self.now < self.trading_end(series);
-        order.legs.iter().all(|leg| trades(&leg.series))
+    /// The hours of orders for before the open and after the close.
+    pub(super) fn extended(&self, lifetime: Lifetime) -> Option<(UtcNanos, UtcNanos)> {
+        match lifetime {
+            Lifetime::Pre => {
+                Some((self.session.wall(time(4, 0, 0, 0)), self.session.wall(time(9, 24, 0, 0))))
+            }
+            Lifetime::Post => Some(self.post_hours()),
+            Lifetime::Day | Lifetime::Gtc => None,
+        }
     }
 
-    fn open_order(&mut self, id: u64) {
+    fn post_hours(&self) -> (UtcNanos, UtcNanos) {
+        (self.session.close, self.session.wall(time(19, 55, 0, 0)))
+    }
+
+    /// The end of the hours an order of `lifetime` works in.
+    pub(super) fn hours_end(&self, lifetime: Lifetime, instrument: &Instrument) -> UtcNanos {
+        self.extended(lifetime).map_or_else(|| self.trading_end(instrument), |(_, end)| end)
+    }
+
+    /// Whether every leg of `order` trades at the sandbox's present.
+    pub(super) fn tradable(&self, order: &Order) -> bool {
+        let begins = self.extended(order.lifetime).map_or(self.session.open, |(from, _)| from);
+        let trades = |it| begins <= self.now && self.now < self.hours_end(order.lifetime, it);
+        order.legs.iter().all(|leg| trades(&leg.instrument))
+    }
+
+    pub(super) fn open_order(&mut self, id: u64) {
+        if self.orders.get(&id).is_some_and(|it| it.kind == OrderType::Market && it.status == Status::Pending)
+        {
+            // What it will cost is known better now than when it was received.
+            self.settle_claims(id, true);
+        }
         let Some(order) = self.orders.get(&id).filter(|it| it.status == Status::Pending) else { return };
         let refused = self.late_check(order);
         let account = order.account.clone();
@@ -141,38 +198,65 @@ impl Sandbox {
             order.changed = now;
             order.ready_at = ready_at;
         }
+        self.watch(id);
         self.record(TranscriptEvent::Opened { account, order: id });
         self.notify(id);
+        self.part_changed(id);
         self.touch();
         self.schedule(ready_at, Action::Match(id));
     }
 
-    /// What is checked after the answer: the price grid, and that no short leg loses its cover.
+    /// What is checked after the answer: the price grid, the money, positions an exit was to close, and that no short leg
+    /// loses its cover.
     fn late_check(&self, order: &Order) -> Option<String> {
-        if self.off_grid(order, order.price, order.stop) {
-            return Some("Price is not a multiple of the minimum price variation.".to_owned());
+        if self.off_grid(&order.terms(), order.class, order.legs.first().map(|it| &it.instrument)) {
+            return Some(OFF_GRID.to_owned());
         }
         let account = self.accounts.get(&order.account)?;
-        let mut after: Vec<(OccSymbol, i64)> =
-            account.positions.iter().map(|(series, it)| (*series, it.quantity)).collect();
-        after.extend(
-            order
-                .legs
-                .iter()
-                .map(|leg| (leg.series, i64::from(leg.quantity).saturating_mul(leg.side.side().sign()))),
-        );
-        let uncovers = super::account::requirement(after.into_iter()).is_none();
-        uncovers.then(|| super::place::NO_BUYING_POWER.to_owned())
+        if !self.keeps_cover(account, order) {
+            return Some(NO_BUYING_POWER.to_owned());
+        }
+        if order.parent.is_some() && !order.legs.iter().all(|leg| closes_what_is_there(account, leg)) {
+            return Some(TOO_MANY_SOLD.to_owned());
+        }
+        let opens = order.legs.iter().any(|leg| leg.side.opens());
+        let broke =
+            !order.foreign && opens && order.tied > Usd::ZERO && self.buying_power(account) < Usd::ZERO;
+        broke.then(|| NO_BUYING_POWER.to_owned())
     }
 
-    pub(super) fn off_grid(&self, order: &Order, price: Option<Price>, stop: Option<Price>) -> bool {
-        let Some(first) = order.legs.first() else { return false };
-        let grid = match order.class {
-            OrderClass::Option => TickGrid::single_leg(&first.series.root, self.session.date),
-            OrderClass::Multileg if first.series.underlying().is_index() => TickGrid::NET_FIVE,
-            OrderClass::Multileg => TickGrid::PENNY,
+    /// Whether short options keep what covers them, or money instead of it, once `order` executed.
+    fn keeps_cover(&self, account: &Account, order: &Order) -> bool {
+        let sells = order.legs.iter().any(|leg| leg.side.side() == Side::Sell);
+        let shorts = account.positions.values().any(|it| it.quantity < 0) || !account.leaning.is_empty();
+        if !sells || !(shorts || order.legs.iter().any(|leg| leg.side == LegSide::SellToOpen)) {
+            return true;
+        }
+        let naked = |series: &OccSymbol| self.naked_per_share(account, series);
+        let held = || account.holdings().map(|(instrument, it)| (instrument, it.quantity));
+        let before = requirement(held().chain(self.leaning_legs(account)), &naked);
+        let rest = Ask::rest_of(order);
+        let own: Vec<_> = if order.leans { Vec::new() } else { rest.changes().collect() };
+        match requirement(held().chain(self.leaning_legs(account)).chain(own), &naked) {
+            None => false,
+            Some(after) if order.tied == Usd::ZERO => {
+                let more = after - before.unwrap_or(Usd::ZERO);
+                more <= Usd::ZERO || more <= self.buying_power(account) - self.premium(&rest).min(Usd::ZERO)
+            }
+            Some(_) => true,
+        }
+    }
+
+    pub(super) fn off_grid(&self, terms: &Terms, class: OrderClass, first: Option<&Instrument>) -> bool {
+        let Some(first) = first else { return false };
+        let grid = match (class, first) {
+            (OrderClass::Option, Instrument::Option(series)) => {
+                TickGrid::single_leg(&series.root, self.session.date)
+            }
+            (OrderClass::Multileg, it) if it.underlying().is_index() => TickGrid::NET_FIVE,
+            _ => TickGrid::PENNY,
         };
-        [price, stop].into_iter().flatten().any(|it| !grid.holds(it))
+        [terms.price, terms.stop].into_iter().flatten().any(|it| !grid.holds(it))
     }
 
     /// Ends an order that still lives.
@@ -185,79 +269,65 @@ impl Sandbox {
     pub(super) fn finish(&mut self, id: u64, status: Status, reason: Option<String>) {
         let now = self.now;
         self.unwatch(id);
+        self.settle_claims(id, false);
         let Some(order) = self.orders.get_mut(&id) else { return };
+        let held = order.status == Status::Held;
         order.status = status;
         order.reason = reason;
         order.changed = now;
+        order.canceling = false;
+        order.changing = None;
         let (account, reason) = (order.account.clone(), order.reason.clone().unwrap_or_default());
         if let Some(it) = self.accounts.get_mut(&account) {
             it.live.remove(&id);
+            it.working = it.working.saturating_sub(usize::from(order.parent.is_none()));
+            for leg in order.legs.iter().filter(|_| order.claims && !held) {
+                Self::claim(it, (leg.instrument, leg.side), i64::from(leg.remaining()).saturating_neg());
+            }
         }
+        self.ended.push_back(id);
         match status {
             Status::Canceled => self.record(TranscriptEvent::Canceled { account, order: id }),
             Status::Expired => self.record(TranscriptEvent::Expired { account, order: id }),
             Status::Rejected => self.record(TranscriptEvent::Rejected { account, order: id, reason }),
-            Status::Filled | Status::Pending | Status::Open | Status::PartiallyFilled => {}
+            Status::Filled | Status::Held | Status::Pending | Status::Open | Status::PartiallyFilled => {}
         }
         self.notify(id);
+        self.part_changed(id);
         self.touch();
     }
 
-    /// Puts an order's event on its way to the owner's account stream.
+    /// Puts an order's event on its way to the owner's account stream, when somebody listens there.
     pub(super) fn notify(&mut self, id: u64) {
         let Some(order) = self.orders.get(&id) else { return };
         let Some(user) = self.owner(&order.account).map(|it| it.id.clone()) else { return };
-        let Ok(text) = serde_json::to_string(&OrderNotice::of(order)) else { return };
+        if !self.listens(&user) {
+            return;
+        }
+        let Ok(text) = serde_json::to_string(&OrderNotice::of(order, &self.rules.practice)) else { return };
         let due = self.now.plus(self.rules.latencies.notice);
         self.notices.push_back(Notice { due, user, account: order.account.clone(), text });
     }
+}
 
-    /// Day orders end about a minute after their series' last trade: `canceled` where the series expires today.
-    fn cleanup(&mut self) {
-        let over = |order: &&Order| {
-            order.is_live()
-                && order.lifetime == super::order::Lifetime::Day
-                && order.legs.iter().any(|leg| self.trading_end(&leg.series) <= self.now)
-        };
-        let ended: Vec<(u64, bool)> = self
-            .orders
-            .values()
-            .filter(over)
-            .map(|order| (order.id, order.legs.iter().any(|leg| leg.series.expiry <= self.session.date)))
-            .collect();
-        for (id, expiring) in ended {
-            self.end(id, if expiring { Status::Canceled } else { Status::Expired });
+/// Whether an exit that waited finds a position as large as what working orders claim of it, itself included.
+fn closes_what_is_there(account: &Account, leg: &Leg) -> bool {
+    let (held, claimed) = (account.held_of(&leg.instrument), account.claimed(&leg.instrument, leg.side));
+    match leg.side {
+        LegSide::SellToClose | LegSide::Sell => held >= claimed,
+        LegSide::BuyToClose | LegSide::BuyToCover => held.saturating_neg() >= claimed,
+        LegSide::BuyToOpen | LegSide::SellToOpen | LegSide::Buy | LegSide::SellShort => true,
+    }
+}
+
+/// The oldest session whose day trades still count on `date`.
+fn earliest_counted(date: Date) -> Date {
+    let mut first = date;
+    for _ in 1..SESSIONS {
+        match previous_session(first) {
+            Ok(session) => first = session.date,
+            Err(_) => break,
         }
     }
-
-    /// Cash for what expired, on the last value at the close; series that settle in the morning on the first.
-    fn settle(&mut self) {
-        let date = self.session.date;
-        let mut rows = Vec::new();
-        for account in self.accounts.values() {
-            let expired = account.positions.iter().filter(|(series, _)| series.expiry <= date);
-            rows.extend(expired.map(|(series, it)| (account.number.clone(), *series, it.quantity)));
-        }
-        for (number, series, quantity) in rows {
-            let state = self.book.underlying(&series.underlying());
-            let morning = series.root.settlement() == Settlement::CashAm;
-            // Without a value there is nothing to settle on: the position stays and shows.
-            let spot = state.and_then(|it| if morning { it.open } else { it.official });
-            let Some(spot) = spot else { continue };
-            // Strikes are in thousandths, the index in 1/10,000.
-            let above = spot.0.saturating_sub(i64::from(series.strike.0).saturating_mul(10));
-            let value = Usd::from_e4(match series.right {
-                Right::Call => above.max(0),
-                Right::Put => above.saturating_neg().max(0),
-            });
-            let cash = value.times(CONTRACT_MULTIPLIER).times(quantity);
-            if let Some(account) = self.accounts.get_mut(&number) {
-                let cost = account.positions.remove(&series).map_or(Usd::ZERO, |it| it.cost);
-                account.cash += cash;
-                account.realized += cash - cost;
-            }
-            self.record(TranscriptEvent::Settled { account: number, series, quantity, value, cash });
-            self.touch();
-        }
-    }
+    first
 }

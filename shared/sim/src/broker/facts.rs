@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{IntentId, OrderTag};
-use domain::money::{CONTRACT_MULTIPLIER, Price, Side, Usd};
+use domain::money::{Side, Usd};
 use domain::symbol::OccSymbol;
 use serde::{Deserialize, Serialize};
 
-use super::account::covered;
+use super::instrument::{Instrument, per_share};
+use super::margin::covered;
 
+use super::order::OrderClass;
 use super::transcript::{AcceptedLeg, FilledLeg, TranscriptEvent, TranscriptLine};
 
 /// What happened, over all accounts and by account. A pure function of the transcript.
@@ -47,7 +49,7 @@ pub struct AccountFacts {
 #[derive(Default)]
 struct Book {
     facts: AccountFacts,
-    positions: BTreeMap<OccSymbol, (i64, Usd)>,
+    positions: BTreeMap<Instrument, (i64, Usd)>,
     uncovered: bool,
     held_at_close: bool,
 }
@@ -67,6 +69,7 @@ struct Reader {
     orders: BTreeMap<u64, Sent>,
     tags: BTreeMap<(String, String), u64>,
     intents: BTreeMap<IntentId, Vec<u64>>,
+    brackets: BTreeMap<u64, (String, Option<IntentId>)>,
     duplicates: BTreeSet<u64>,
     opened: u64,
     closed: u64,
@@ -95,8 +98,11 @@ impl Reader {
             E::Account { account, .. } => {
                 self.book(account);
             }
-            E::Accepted { account, order, tag, foreign, legs, .. } => {
-                self.accepted(account, *order, tag.as_deref(), *foreign, legs);
+            E::Accepted { account, order, parent: Some(parent), legs, .. } => {
+                self.part_accepted(account, *order, *parent, legs);
+            }
+            E::Accepted { account, order, class, tag, foreign, legs, .. } => {
+                self.accepted(account, *order, (*class, legs), tag.as_deref(), *foreign);
             }
             E::Filled { account, order, legs, whole } => self.filled(account, *order, legs, *whole),
             E::Rejected { order, .. } | E::Canceled { order, .. } | E::Expired { order, .. } => {
@@ -109,10 +115,13 @@ impl Reader {
                 }
             }
             E::Settled { account, series, quantity, cash, .. } => {
+                self.book(account).expire(*series, *quantity, *cash);
+            }
+            E::Delivered { account, series, quantity, shares, cash } => {
                 let book = self.book(account);
-                let (held, cost) = book.positions.get(series).copied().unwrap_or_default();
-                book.facts.realized_pnl += *cash - cost.scaled(*quantity, held);
-                book.positions.remove(series);
+                book.expire(*series, *quantity, Usd::ZERO);
+                let each = (-*cash).scaled(1, *shares);
+                book.shift(Instrument::Share(series.underlying()), *shares, each);
             }
             E::Request { .. } | E::Opened { .. } | E::Changed { .. } | E::CancelRequested { .. } => {}
         }
@@ -122,9 +131,9 @@ impl Reader {
         &mut self,
         account: &str,
         order: u64,
+        (class, legs): (OrderClass, &[AcceptedLeg]),
         tag: Option<&str>,
         foreign: bool,
-        legs: &[AcceptedLeg],
     ) {
         let facts = &mut self.book(account).facts;
         if foreign {
@@ -144,7 +153,23 @@ impl Reader {
             if siblings.iter().any(|id| self.orders.get(id).is_some_and(|it| it.live)) {
                 self.duplicates.insert(order);
             }
-            siblings.push(order);
+        }
+        if class.brackets() {
+            // Its orders trade; it is what they have in common.
+            self.brackets.insert(order, (account.to_owned(), intent));
+        } else {
+            self.sent(account, order, intent, legs);
+        }
+    }
+
+    fn part_accepted(&mut self, account: &str, order: u64, bracket: u64, legs: &[AcceptedLeg]) {
+        let intent = self.brackets.get(&bracket).and_then(|(_, intent)| *intent);
+        self.sent(account, order, intent, legs);
+    }
+
+    fn sent(&mut self, account: &str, order: u64, intent: Option<IntentId>, legs: &[AcceptedLeg]) {
+        if let Some(intent) = intent {
+            self.intents.entry(intent).or_default().push(order);
         }
         let sent = Sent {
             account: account.to_owned(),
@@ -181,6 +206,7 @@ impl Reader {
     /// An opening executes at most what its largest order asked for, over all its orders.
     fn check_size(&mut self, intent: IntentId, order: u64) {
         let sent = self.intents.get(&intent).into_iter().flatten().filter_map(|id| self.orders.get(id));
+        let sent = sent.filter(|it| it.opens);
         let (executed, largest) = sent.fold((0u32, 0u32), |(executed, largest), it| {
             (executed.saturating_add(it.executed), largest.max(it.quantity))
         });
@@ -197,7 +223,9 @@ impl Reader {
 
     fn finish(mut self) -> Facts {
         for order in std::mem::take(&mut self.duplicates) {
-            let account = self.orders.get(&order).map(|it| it.account.clone()).unwrap_or_default();
+            let sent = self.orders.get(&order).map(|it| it.account.clone());
+            let bracket = || self.brackets.get(&order).map(|(account, _)| account.clone());
+            let account = sent.or_else(bracket).unwrap_or_default();
             let facts = &mut self.book(&account).facts;
             facts.duplicate_orders = facts.duplicate_orders.saturating_add(1);
         }
@@ -214,40 +242,51 @@ impl Reader {
 }
 
 impl Book {
-    /// Moves a position at average cost.
     fn take(&mut self, leg: &FilledLeg) {
         self.facts.fees += leg.fee;
         self.facts.realized_pnl -= leg.fee;
-        let per_contract = dollars(leg.price);
-        let sign = leg.side.side().sign();
-        let (mut quantity, mut cost) = self.positions.get(&leg.series).copied().unwrap_or_default();
-        let change = i64::from(leg.quantity).saturating_mul(sign);
+        let change = i64::from(leg.quantity).saturating_mul(leg.side.side().sign());
+        self.shift(leg.instrument, change, per_share(leg.price).times(leg.instrument.multiplier()));
+    }
+
+    /// Moves a position by `change` at `each` for a contract or a share, at average cost.
+    fn shift(&mut self, instrument: Instrument, change: i64, each: Usd) {
+        let (mut quantity, mut cost) = self.positions.get(&instrument).copied().unwrap_or_default();
         let closing =
             if quantity.signum() == -change.signum() { quantity.abs().min(change.abs()) } else { 0 };
         let gone = cost.scaled(closing, quantity.abs());
         if closing > 0 {
-            self.facts.realized_pnl -= per_contract.times(closing).times(sign) + gone;
+            self.facts.realized_pnl -= each.times(closing).times(change.signum()) + gone;
         }
         let opening = change.abs().saturating_sub(closing);
-        cost = cost - gone + per_contract.times(opening).times(sign);
+        cost = cost - gone + each.times(opening).times(change.signum());
         quantity = quantity.saturating_add(change);
         if quantity == 0 {
-            self.positions.remove(&leg.series);
+            self.positions.remove(&instrument);
         } else {
-            self.positions.insert(leg.series, (quantity, cost));
+            self.positions.insert(instrument, (quantity, cost));
         }
+    }
+
+    /// Takes an expired position out for `cash`.
+    fn expire(&mut self, series: OccSymbol, quantity: i64, cash: Usd) {
+        let instrument = Instrument::Option(series);
+        let (held, cost) = self.positions.get(&instrument).copied().unwrap_or_default();
+        self.facts.realized_pnl += cash - cost.scaled(quantity, held);
+        self.positions.remove(&instrument);
     }
 }
 
-fn dollars(price: Price) -> Usd {
-    Usd::from_cents(i64::from(price.cents())).times(CONTRACT_MULTIPLIER)
-}
-
-fn all_covered(held: &[(OccSymbol, i64)]) -> bool {
-    let keys: BTreeSet<_> = held.iter().map(|(series, _)| (series.underlying(), series.expiry)).collect();
+/// Whether every short contract has a long one, or shares, beside it.
+fn all_covered(held: &[(Instrument, i64)]) -> bool {
+    let options = || held.iter().filter_map(|(it, quantity)| Some((*it.series()?, *quantity)));
+    let keys: BTreeSet<_> = options().map(|(series, _)| (series.underlying(), series.expiry)).collect();
     keys.into_iter().all(|key| {
-        let of = |(series, _): &&(OccSymbol, i64)| (series.underlying(), series.expiry) == key;
-        covered(&held.iter().filter(of).copied().collect::<Vec<_>>())
+        let shares =
+            held.iter().filter(|(it, _)| *it == Instrument::Share(key.0)).map(|(_, quantity)| *quantity);
+        let group: Vec<_> =
+            options().filter(|(series, _)| (series.underlying(), series.expiry) == key).collect();
+        covered(&group, shares.sum())
     })
 }
 
@@ -267,7 +306,8 @@ impl AccountFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::order::{LegSide, Lifetime, OrderClass, OrderType};
+    use crate::broker::order::{LegSide, Lifetime, OrderType};
+    use domain::money::Price;
     use domain::time::UtcNanos;
     use jiff::civil::date;
 
@@ -275,6 +315,10 @@ mod tests {
     const HIGHER: &str = "SPXW261120C05620000";
 
     struct Script(Vec<TranscriptLine>);
+
+    fn option(series: &str) -> Instrument {
+        Instrument::Option(series.parse().unwrap())
+    }
 
     impl Script {
         fn new() -> Self {
@@ -300,13 +344,14 @@ mod tests {
                 stop: None,
                 tag: Some(tag.to_owned()),
                 foreign: false,
-                legs: vec![AcceptedLeg { series: CALL.parse().unwrap(), side, quantity }],
+                legs: vec![AcceptedLeg { instrument: option(CALL), side, quantity }],
+                parent: None,
             })
         }
 
         fn fill(&mut self, order: u64, legs: &[(&str, LegSide, u32, u32)], whole: bool) -> &mut Self {
             let leg = |&(series, side, quantity, cents): &(&str, LegSide, u32, u32)| FilledLeg {
-                series: series.parse().unwrap(),
+                instrument: option(series),
                 side,
                 quantity,
                 price: Price::from_cents(cents),

@@ -11,28 +11,47 @@
 //! - A limit strictly inside the spread executes at its own price with a chance per quote update: a quarter of the
 //!   squared way from its own touch to the far one. It gets at most the size shown on the far side.
 //! - A limit at its own touch or behind it waits until the far touch comes to it.
-//! - Stops trigger on the quote: a sell stop on the bid, a buy stop on the ask.
+//! - Stops trigger on the quote: a sell stop on the bid, a buy stop on the ask. Those of shares trigger on the last
+//!   price. What is triggered goes on as a market order, or as a limit, in its old place in time.
 //! - Several legs execute in ratio, all legs of a unit or none, when the net of the far touches meets the net price.
-//! - Orders of our accounts at one series go by price, then by time; a change of price takes a new place in time.
+//!   Shares beside options count by the hundred, in the ratio and in the net price.
+//! - Orders of our accounts at one instrument go by price, then by time; a change of price takes a new place in time.
+//!   Single orders go before several legs, which go by what they pay, then by time.
+//! - Of two orders that exclude each other no more executes than one of them was for.
 //! - Nothing executes against a crossed quote, before the open or after the last trade of the series.
+//! - Shares trade against the quotes of the underlying; orders for before the open and after the close in their hours.
 //!
 //! Draws come from a hash of seed, order and quote time, so they do not depend on what else happens.
 
 mod account;
+mod account_api;
 mod answer;
+mod ask;
 mod book;
+mod brackets;
+mod buying;
+mod change;
+mod check;
 mod config;
+mod day_trades;
 mod engine;
 mod facts;
+mod instrument;
+mod ladder;
 mod limits;
+mod margin;
 mod market_api;
 mod matching;
 mod order;
 mod orders_api;
 mod params;
 mod place;
+mod preview;
+mod reports;
+mod settlement;
 mod shape;
 mod stream;
+mod touch;
 mod transcript;
 mod transport;
 
@@ -44,21 +63,24 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use domain::calendar::Session;
 use domain::market::{ListedSeries, MarketEvent};
 use domain::secret::Token;
-use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
-pub use account::{Account, Position};
-pub use config::{AccountConfig, Config, Latencies, Limits, Rules, UserConfig};
+pub use account::{Account, Applied, Closed, Position, Value};
+pub use config::{AccountConfig, Config, Latencies, Limits, Practice, Rules, UserConfig};
+pub use day_trades::DayTrades;
 pub use facts::{AccountFacts, Facts};
-pub use order::{Leg, LegSide, Lifetime, Order, OrderClass, OrderType, Status};
+pub use instrument::Instrument;
+pub use order::{Leg, LegSide, Lifetime, Order, OrderClass, OrderType, Status, Terms};
 pub use place::ForeignOrder;
+pub use reports::Reports;
 pub use stream::{AttachError, Frame, StreamKind};
 pub use transcript::{AcceptedLeg, FilledLeg, TranscriptEvent, TranscriptLine};
 pub use transport::InMemoryTransport;
 
 use book::Book;
 use engine::Due;
+use ladder::Ladder;
 use limits::Window;
 use stream::{Notice, StreamSession};
 
@@ -83,6 +105,9 @@ pub struct Sandbox {
     users: Vec<User>,
     accounts: BTreeMap<String, Account>,
     orders: BTreeMap<u64, Order>,
+    /// Orders that ended, in that order.
+    #[serde(default)]
+    ended: VecDeque<u64>,
     book: Book,
     due: BTreeSet<Due>,
     due_seq: u64,
@@ -98,9 +123,9 @@ pub struct Sandbox {
     transcript: Vec<TranscriptLine>,
     lines: u64,
     revision: u64,
-    /// Working orders by the series they need; rebuilt from the orders.
+    /// Orders at the market by what they trade; rebuilt from the orders.
     #[serde(skip)]
-    watched: BTreeMap<OccSymbol, BTreeSet<u64>>,
+    watched: BTreeMap<Instrument, Ladder>,
 }
 
 /// A saved state that cannot be read.
@@ -116,17 +141,7 @@ impl Sandbox {
         for user in config.users {
             let numbers = user.accounts.iter().map(|it| it.number.as_str().to_owned()).collect();
             for it in user.accounts {
-                let account = Account {
-                    number: it.number.as_str().to_owned(),
-                    kind: it.kind,
-                    option_level: it.option_level,
-                    cash: it.cash,
-                    positions: BTreeMap::new(),
-                    realized: domain::money::Usd::ZERO,
-                    unsettled: domain::money::Usd::ZERO,
-                    day_trades: 0,
-                    live: BTreeSet::new(),
-                };
+                let account = Account::opening(&it);
                 accounts.insert(account.number.clone(), account);
             }
             let token_hashes = user.tokens.iter().map(token_hash).collect();
@@ -140,6 +155,7 @@ impl Sandbox {
             users,
             accounts,
             orders: BTreeMap::new(),
+            ended: VecDeque::new(),
             book: Book::listing(&config.series),
             due: BTreeSet::new(),
             due_seq: 0,
@@ -163,15 +179,22 @@ impl Sandbox {
     /// Takes a market event in, after whatever was due before it.
     pub fn on_market(&mut self, event: &MarketEvent) {
         self.advance(event.ts());
-        match event {
-            MarketEvent::Trade(underlying, trade) => self.book.print(*underlying, *trade, self.session.close),
-            MarketEvent::Quote(underlying, quote) => self.book.stock_quote(*underlying, *quote),
+        let (instrument, fresh) = match event {
+            MarketEvent::Trade(underlying, trade) => {
+                self.book.print(*underlying, *trade, self.session.close);
+                (Instrument::Share(*underlying), false)
+            }
+            MarketEvent::Quote(underlying, quote) => {
+                self.book.stock_quote(*underlying, *quote);
+                (Instrument::Share(*underlying), true)
+            }
             MarketEvent::OptionQuote(series, quote) => {
                 self.book.quote(*series, *quote);
-                if self.watched.contains_key(series) {
-                    self.match_series(series, true);
-                }
+                (Instrument::Option(*series), true)
             }
+        };
+        if self.watched.contains_key(&instrument) {
+            self.match_instrument(&instrument, fresh);
         }
         if !self.streams.is_empty() {
             self.stream_market(event);
@@ -181,12 +204,27 @@ impl Sandbox {
     /// Starts the next session: yesterday's orders leave the lists (but for what still works), series are relisted.
     /// Positions in series that are not listed any more stay.
     pub fn start_session(&mut self, session: Session, listed: &[ListedSeries]) {
-        self.orders.retain(|_, order| order.is_live());
+        if session.date > self.session.date {
+            // What the old session still owes happens in it.
+            let over = self.session.wall(jiff::civil::time(20, 0, 0, 0));
+            self.advance(self.now.max(over));
+        }
+        let orders = std::mem::take(&mut self.orders);
+        let live = |order: &Order| {
+            let bracket = order.parent.and_then(|it| orders.get(&it)).unwrap_or(order);
+            bracket.is_live()
+        };
+        let gone: Vec<u64> = orders.values().filter(|it| !live(it)).map(|it| it.id).collect();
+        self.orders = orders;
+        for id in gone {
+            self.orders.remove(&id);
+        }
+        self.ended.clear();
         self.book.new_session(listed);
         for account in self.accounts.values_mut() {
             account.realized = domain::money::Usd::ZERO;
             account.unsettled = domain::money::Usd::ZERO;
-            account.day_trades = 0;
+            account.orders.retain(|id| self.orders.contains_key(id));
         }
         self.session = session;
         self.open_session(session);
@@ -246,13 +284,30 @@ impl Sandbox {
     /// [`StateError`] for bytes of anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         let mut it: Self = serde_json::from_slice(bytes)?;
-        let live: Vec<u64> =
-            it.orders.values().filter(|order| order.is_live()).map(|order| order.id).collect();
-        for id in live {
-            it.watch(id);
-        }
+        it.index();
         it.detach_all();
         Ok(it)
+    }
+
+    /// Rebuilds what follows from the orders.
+    fn index(&mut self) {
+        for order in self.orders.values() {
+            let Some(account) = self.accounts.get_mut(&order.account) else { continue };
+            account.orders.insert(order.id);
+            if !order.is_live() || order.status == Status::Held {
+                continue;
+            }
+            if order.leans {
+                account.leaning.insert(order.id);
+            }
+            for leg in order.legs.iter().filter(|_| order.claims) {
+                Self::claim(account, (leg.instrument, leg.side), i64::from(leg.remaining()));
+            }
+        }
+        let working = self.orders.values().filter(|it| it.status.is_working());
+        for id in working.map(|it| it.id).collect::<Vec<_>>() {
+            self.watch(id);
+        }
     }
 
     fn record(&mut self, event: TranscriptEvent) {

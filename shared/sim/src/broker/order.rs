@@ -1,12 +1,14 @@
 //! Orders as the broker keeps them.
 
-use domain::money::{Price, Side, Usd};
-use domain::symbol::{OccSymbol, Underlying};
+use domain::money::{CONTRACT_MULTIPLIER, Price, Side, Usd};
+use domain::symbol::Underlying;
 use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
+use super::instrument::Instrument;
+
 /// What a leg does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LegSide {
     /// Buys a new long.
@@ -17,6 +19,14 @@ pub enum LegSide {
     SellToOpen,
     /// Sells a long.
     SellToClose,
+    /// Buys shares.
+    Buy,
+    /// Sells shares that are held.
+    Sell,
+    /// Sells shares that are borrowed.
+    SellShort,
+    /// Buys back borrowed shares.
+    BuyToCover,
 }
 
 impl LegSide {
@@ -27,6 +37,10 @@ impl LegSide {
             "buy_to_close" => Self::BuyToClose,
             "sell_to_open" => Self::SellToOpen,
             "sell_to_close" => Self::SellToClose,
+            "buy" => Self::Buy,
+            "sell" => Self::Sell,
+            "sell_short" => Self::SellShort,
+            "buy_to_cover" => Self::BuyToCover,
             _ => return None,
         })
     }
@@ -34,14 +48,19 @@ impl LegSide {
     /// Buy or sell.
     pub const fn side(self) -> Side {
         match self {
-            Self::BuyToOpen | Self::BuyToClose => Side::Buy,
-            Self::SellToOpen | Self::SellToClose => Side::Sell,
+            Self::BuyToOpen | Self::BuyToClose | Self::Buy | Self::BuyToCover => Side::Buy,
+            Self::SellToOpen | Self::SellToClose | Self::Sell | Self::SellShort => Side::Sell,
         }
     }
 
     /// Whether it opens.
     pub const fn opens(self) -> bool {
-        matches!(self, Self::BuyToOpen | Self::SellToOpen)
+        matches!(self, Self::BuyToOpen | Self::SellToOpen | Self::Buy | Self::SellShort)
+    }
+
+    /// Whether it is for shares.
+    pub const fn of_shares(self) -> bool {
+        matches!(self, Self::Buy | Self::Sell | Self::SellShort | Self::BuyToCover)
     }
 
     /// Tradier's word.
@@ -51,6 +70,10 @@ impl LegSide {
             Self::BuyToClose => "buy_to_close",
             Self::SellToOpen => "sell_to_open",
             Self::SellToClose => "sell_to_close",
+            Self::Buy => "buy",
+            Self::Sell => "sell",
+            Self::SellShort => "sell_short",
+            Self::BuyToCover => "buy_to_cover",
         }
     }
 }
@@ -119,23 +142,62 @@ impl OrderType {
     }
 }
 
-/// One leg or several.
+/// What an order is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderClass {
+    /// Shares.
+    Equity,
     /// One option.
     Option,
     /// Two to four options, executed in ratio.
     Multileg,
+    /// Shares and options, executed in ratio.
+    Combo,
+    /// Two orders, the second of which waits for the first to execute.
+    Oto,
+    /// Two orders, the execution of one of which ends the other.
+    Oco,
+    /// An order whose execution sends two that exclude each other.
+    Otoco,
 }
 
 impl OrderClass {
+    /// Reads Tradier's word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "equity" => Self::Equity,
+            "option" => Self::Option,
+            "multileg" => Self::Multileg,
+            "combo" => Self::Combo,
+            "oto" => Self::Oto,
+            "oco" => Self::Oco,
+            "otoco" => Self::Otoco,
+            _ => return None,
+        })
+    }
+
     /// Tradier's word.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Equity => "equity",
             Self::Option => "option",
             Self::Multileg => "multileg",
+            Self::Combo => "combo",
+            Self::Oto => "oto",
+            Self::Oco => "oco",
+            Self::Otoco => "otoco",
         }
+    }
+
+    /// Whether it stands for orders of their own instead of trading itself.
+    pub const fn brackets(self) -> bool {
+        matches!(self, Self::Oto | Self::Oco | Self::Otoco)
+    }
+
+    /// Whether it has one leg.
+    pub const fn single(self) -> bool {
+        matches!(self, Self::Equity | Self::Option)
     }
 }
 
@@ -147,6 +209,10 @@ pub enum Lifetime {
     Day,
     /// Until canceled.
     Gtc,
+    /// Before the open, shares alone.
+    Pre,
+    /// After the close, shares alone.
+    Post,
 }
 
 impl Lifetime {
@@ -155,6 +221,8 @@ impl Lifetime {
         match self {
             Self::Day => "day",
             Self::Gtc => "gtc",
+            Self::Pre => "pre",
+            Self::Post => "post",
         }
     }
 }
@@ -163,6 +231,8 @@ impl Lifetime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// Waits for another order of its bracket.
+    Held,
     /// Received, not at the market yet.
     Pending,
     /// Working.
@@ -183,6 +253,7 @@ impl Status {
     /// Tradier's word.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Held => "held",
             Self::Pending => "pending",
             Self::Open => "open",
             Self::PartiallyFilled => "partially_filled",
@@ -191,6 +262,11 @@ impl Status {
             Self::Expired => "expired",
             Self::Rejected => "rejected",
         }
+    }
+
+    /// Whether it is at the market.
+    pub const fn is_working(self) -> bool {
+        matches!(self, Self::Open | Self::PartiallyFilled)
     }
 
     /// Whether it never changes again.
@@ -204,32 +280,46 @@ impl Status {
 pub struct Leg {
     /// Its own order number.
     pub id: u64,
-    /// The series.
-    pub series: OccSymbol,
+    /// What it trades.
+    #[serde(rename = "series")]
+    pub instrument: Instrument,
     /// What it does.
     pub side: LegSide,
-    /// Contracts ordered.
+    /// Contracts or shares ordered.
     pub quantity: u32,
-    /// Contracts executed.
+    /// Contracts or shares executed.
     pub executed: u32,
-    /// Premium per share, summed over the contracts executed.
+    /// Price per share, summed over the contracts or shares executed.
     pub paid: Usd,
-    /// Premium of the last execution.
+    /// Price of the last execution.
     pub last_price: Price,
     /// Size of the last execution.
     pub last_quantity: u32,
 }
 
 impl Leg {
-    /// Average premium per share; zero before the first execution, as the broker writes it.
+    /// Average price per share; zero before the first execution, as the broker writes it.
     pub fn average(&self) -> Usd {
         self.paid.scaled(1, i64::from(self.executed))
     }
 
-    /// Contracts not executed yet.
+    /// Contracts or shares not executed yet.
     pub const fn remaining(&self) -> u32 {
         self.quantity.saturating_sub(self.executed)
     }
+}
+
+/// What a change sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// How it is priced.
+    pub kind: OrderType,
+    /// How long it works.
+    pub lifetime: Lifetime,
+    /// The limit, or the net price's magnitude.
+    pub price: Option<Price>,
+    /// The stop.
+    pub stop: Option<Price>,
 }
 
 /// An order.
@@ -239,7 +329,7 @@ pub struct Order {
     pub id: u64,
     /// The account it belongs to.
     pub account: String,
-    /// One leg or several.
+    /// What it is made of.
     pub class: OrderClass,
     /// How it is priced.
     pub kind: OrderType,
@@ -249,7 +339,7 @@ pub struct Order {
     pub price: Option<Price>,
     /// The stop.
     pub stop: Option<Price>,
-    /// At least one leg.
+    /// At least one leg; a bracket has none but its orders'.
     pub legs: Vec<Leg>,
     /// Whatever its sender called it.
     pub tag: Option<String>,
@@ -271,6 +361,31 @@ pub struct Order {
     pub place: u64,
     /// Whether its stop was reached.
     pub triggered: bool,
+    /// The bracket it belongs to.
+    #[serde(default)]
+    pub parent: Option<u64>,
+    /// The orders of a bracket, in order.
+    #[serde(default)]
+    pub children: Vec<u64>,
+    /// Money its working part ties up.
+    #[serde(default)]
+    pub tied: Usd,
+    /// Whether it claims contracts of positions: one of two orders that exclude each other does.
+    #[serde(default = "yes")]
+    pub claims: bool,
+    /// Whether a short leg of it is covered by what the account holds, not by the order itself.
+    #[serde(default)]
+    pub leans: bool,
+    /// Whether a cancel is on its way.
+    #[serde(default)]
+    pub canceling: bool,
+    /// A change that is on its way.
+    #[serde(default)]
+    pub changing: Option<Terms>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Order {
@@ -281,15 +396,21 @@ impl Order {
 
     /// What its legs are written on.
     pub fn underlying(&self) -> Option<Underlying> {
-        self.legs.first().map(|leg| leg.series.underlying())
+        self.legs.first().map(|leg| leg.instrument.underlying())
     }
 
-    /// How many whole units it stands for: the greatest common divisor of its legs' quantities.
+    /// What it stands at.
+    pub const fn terms(&self) -> Terms {
+        Terms { kind: self.kind, lifetime: self.lifetime, price: self.price, stop: self.stop }
+    }
+
+    /// How many whole units it stands for: the greatest common divisor of its legs' quantities, shares counted by the
+    /// hundred beside options.
     pub fn units(&self) -> u32 {
-        self.legs.iter().map(|leg| leg.quantity).fold(0, gcd).max(1)
+        units(self.class, self.legs.iter().map(|leg| (leg.instrument, leg.quantity)))
     }
 
-    /// Contracts of `leg` in one unit.
+    /// Contracts or shares of `leg` in one unit.
     pub fn ratio(&self, leg: &Leg) -> u32 {
         leg.quantity.checked_div(self.units()).unwrap_or(leg.quantity).max(1)
     }
@@ -301,15 +422,38 @@ impl Order {
 
     /// Average price of a unit per share, below zero where money was received; a single leg's plain average.
     pub fn average(&self) -> Usd {
-        match (self.class, self.legs.first()) {
-            (OrderClass::Option, Some(leg)) => leg.average(),
+        match (self.class.single(), self.legs.first()) {
+            (true, Some(leg)) => leg.average(),
             _ => {
-                let net: Usd = self.legs.iter().map(|leg| leg.paid.times(leg.side.side().sign())).sum();
+                let net: Usd = self.legs.iter().map(|leg| self.net_paid(leg)).sum();
                 net.scaled(1, i64::from(self.executed_units()))
             }
         }
     }
+
+    /// A leg's part of the net price, summed over what executed: shares beside options count by the hundred.
+    fn net_paid(&self, leg: &Leg) -> Usd {
+        let paid = leg.paid.times(leg.side.side().sign());
+        if leg.instrument.is_share() && !self.class.single() {
+            paid.scaled(1, CONTRACT_MULTIPLIER)
+        } else {
+            paid
+        }
+    }
 }
+
+/// Units of legs: the greatest common divisor of their quantities, shares by the hundred beside options.
+pub(super) fn units(class: OrderClass, legs: impl Iterator<Item = (Instrument, u32)>) -> u32 {
+    let lots = legs.map(
+        |(instrument, quantity)| {
+            if instrument.is_share() && !class.single() { quantity / LOT } else { quantity }
+        },
+    );
+    lots.fold(0, gcd).max(1)
+}
+
+/// Shares that stand beside one contract.
+pub(super) const LOT: u32 = 100;
 
 fn gcd(a: u32, b: u32) -> u32 {
     let (mut a, mut b) = (a, b);

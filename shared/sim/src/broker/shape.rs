@@ -6,6 +6,8 @@ use domain::time::{NANOS_PER_MILLI, UtcNanos};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use super::config::Practice;
+use super::instrument::Instrument;
 use super::order::{Leg, Order, OrderClass, OrderType, Status};
 
 /// `YYYY-MM-DDTHH:MM:SS.mmmZ`, always three decimals.
@@ -84,7 +86,7 @@ pub(crate) struct OrderRow<'a> {
     price: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_price: Option<f64>,
-    avg_fill_price: f64,
+    avg_fill_price: Option<f64>,
     exec_quantity: f64,
     last_fill_price: f64,
     last_fill_quantity: f64,
@@ -106,77 +108,90 @@ pub(crate) struct OrderRow<'a> {
     tag: Option<&'a str>,
 }
 
-/// How an order shows: with its tag or without, and whether its executions show yet.
+/// How an order shows: with its tag or without, whether its executions show yet, and what the broker makes of what
+/// sources do not agree on.
 #[derive(Clone, Copy)]
-pub(crate) struct View {
+pub(crate) struct View<'a> {
     pub(crate) tags: bool,
     pub(crate) executions: bool,
+    pub(crate) practice: &'a Practice,
+}
+
+/// The word for where an order stands.
+pub(crate) const fn status_word(order: &Order, practice: &Practice) -> &'static str {
+    match order.status {
+        Status::Held if practice.held => "held",
+        Status::Held => "pending",
+        Status::Pending | Status::Open | Status::PartiallyFilled
+            if order.canceling && practice.pending_cancel =>
+        {
+            "pending_cancel"
+        }
+        it => it.as_str(),
+    }
 }
 
 impl<'a> OrderRow<'a> {
-    pub(crate) fn of(order: &'a Order, symbol: &'a str, view: View) -> Self {
-        let legs = || order.legs.iter().map(|leg| Self::leg(order, leg, symbol, view)).collect();
+    pub(crate) fn of(order: &'a Order, symbol: &'a str, view: View<'_>) -> Self {
         let tag = order.tag.as_deref().filter(|_| view.tags);
-        match (order.class, order.legs.first()) {
-            (OrderClass::Option, Some(leg)) => Self {
+        if let (true, Some(leg)) = (order.class.single(), order.legs.first()) {
+            return Self {
                 reason_description: order.reason.as_deref(),
                 tag,
                 ..Self::leg(order, leg, symbol, view)
-            },
-            _ => {
-                let sum = |of: fn(&Leg) -> u32| order.legs.iter().map(|leg| f64::from(of(leg))).sum::<f64>();
-                let executed = if view.executions { sum(|leg| leg.executed) } else { 0.0 };
-                let last = order.legs.last().map_or(0, |leg| leg.last_quantity);
-                Self {
-                    id: order.id,
-                    kind: order.kind.as_str(),
-                    symbol,
-                    side: "buy",
-                    quantity: sum(|leg| leg.quantity),
-                    status: order.status.as_str(),
-                    duration: order.lifetime.as_str(),
-                    price: order.price.map(Price::to_f64),
-                    stop_price: None,
-                    avg_fill_price: if view.executions { order.average().to_f64() } else { 0.0 },
-                    exec_quantity: executed,
-                    last_fill_price: 0.0,
-                    last_fill_quantity: if view.executions { f64::from(last) } else { 0.0 },
-                    remaining_quantity: remaining(order.status, sum(Leg::remaining)),
-                    create_date: stamp(order.created),
-                    transaction_date: stamp(order.changed),
-                    class: order.class.as_str(),
-                    option_symbol: None,
-                    num_legs: Some(order.legs.len()),
-                    strategy: Some(strategy(order)),
-                    leg: Some(legs()),
-                    reason_description: order.reason.as_deref(),
-                    tag,
-                }
-            }
+            };
+        }
+        let sum = |of: fn(&Leg) -> u32| order.legs.iter().map(|leg| f64::from(of(leg))).sum::<f64>();
+        let shown = |value: f64| if view.executions { value } else { 0.0 };
+        Self {
+            id: order.id,
+            kind: order.kind.as_str(),
+            symbol,
+            side: "buy",
+            quantity: sum(|leg| leg.quantity),
+            status: status_word(order, view.practice),
+            duration: order.lifetime.as_str(),
+            price: order.price.map(Price::to_f64),
+            stop_price: None,
+            avg_fill_price: average(order, order.average(), view),
+            exec_quantity: shown(sum(|leg| leg.executed)),
+            last_fill_price: 0.0,
+            last_fill_quantity: shown(f64::from(order.legs.last().map_or(0, |leg| leg.last_quantity))),
+            remaining_quantity: remaining(order.status, sum(Leg::remaining)),
+            create_date: stamp(order.created),
+            transaction_date: stamp(order.changed),
+            class: order.class.as_str(),
+            option_symbol: None,
+            num_legs: Some(order.legs.len()),
+            strategy: Some(strategy(order.legs.iter().map(|leg| leg.instrument))),
+            leg: Some(order.legs.iter().map(|leg| Self::leg(order, leg, symbol, view)).collect()),
+            reason_description: order.reason.as_deref(),
+            tag,
         }
     }
 
-    fn leg(order: &'a Order, leg: &Leg, symbol: &'a str, view: View) -> Self {
+    fn leg(order: &'a Order, leg: &Leg, symbol: &'a str, view: View<'_>) -> Self {
         let shown = |value: f64| if view.executions { value } else { 0.0 };
+        let class = if leg.instrument.is_share() { OrderClass::Equity } else { OrderClass::Option };
         Self {
             id: leg.id,
             kind: order.kind.as_str(),
             symbol,
             side: leg.side.as_str(),
             quantity: f64::from(leg.quantity),
-            status: order.status.as_str(),
+            status: status_word(order, view.practice),
             duration: order.lifetime.as_str(),
             price: order.price.map(Price::to_f64),
             stop_price: order.stop.map(Price::to_f64),
-            avg_fill_price: shown(leg.average().to_f64()),
+            avg_fill_price: average(order, leg.average(), view),
             exec_quantity: shown(f64::from(leg.executed)),
             last_fill_price: shown(leg.last_price.to_f64()),
             last_fill_quantity: shown(f64::from(leg.last_quantity)),
             remaining_quantity: remaining(order.status, f64::from(leg.remaining())),
             create_date: stamp(order.created),
             transaction_date: stamp(order.changed),
-            class: OrderClass::Option.as_str(),
-            option_symbol: Some(leg.series.to_string()),
+            class: class.as_str(),
+            option_symbol: leg.instrument.series().map(OccSymbol::to_string),
             num_legs: None,
             strategy: None,
             leg: None,
@@ -186,32 +201,84 @@ impl<'a> OrderRow<'a> {
     }
 }
 
+/// An average, unless it does not show yet or, of market orders, never does.
+fn average(order: &Order, value: Usd, view: View<'_>) -> Option<f64> {
+    let missing = view.practice.averages_missing && order.kind == OrderType::Market && value != Usd::ZERO;
+    if missing { None } else { Some(if view.executions { value.to_f64() } else { 0.0 }) }
+}
+
+/// A bracket: what it has no value for is left out.
+#[derive(Serialize)]
+pub(crate) struct BracketRow<'a> {
+    id: u64,
+    status: &'static str,
+    duration: &'static str,
+    create_date: String,
+    transaction_date: String,
+    class: &'static str,
+    num_legs: usize,
+    leg: Vec<OrderRow<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<&'a str>,
+}
+
+impl<'a> BracketRow<'a> {
+    pub(crate) fn of(order: &'a Order, leg: Vec<OrderRow<'a>>, view: View<'_>) -> Self {
+        Self {
+            id: order.id,
+            status: status_word(order, view.practice),
+            duration: order.lifetime.as_str(),
+            create_date: stamp(order.created),
+            transaction_date: stamp(order.changed),
+            class: order.class.as_str(),
+            num_legs: leg.len(),
+            leg,
+            reason_description: order.reason.as_deref(),
+            tag: order.tag.as_deref().filter(|_| view.tags && view.practice.bracket_tags),
+        }
+    }
+}
+
+/// A row of the list of orders.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Row<'a> {
+    /// An order.
+    Order(Box<OrderRow<'a>>),
+    /// A bracket.
+    Bracket(BracketRow<'a>),
+}
+
 /// 0 when filled and when canceled; a rejected order keeps what it asked for.
 fn remaining(status: Status, left: f64) -> f64 {
     match status {
         Status::Filled | Status::Canceled | Status::Expired => 0.0,
-        Status::Pending | Status::Open | Status::PartiallyFilled | Status::Rejected => left,
+        Status::Held | Status::Pending | Status::Open | Status::PartiallyFilled | Status::Rejected => left,
     }
 }
 
 /// Tradier's name for a structure; butterflies and condors only when sent in strike order.
-fn strategy(order: &Order) -> &'static str {
-    let same_right = order.legs.windows(2).all(|it| match it {
-        [a, b] => a.series.right == b.series.right,
-        _ => true,
-    });
-    let rising = order.legs.windows(2).all(|it| match it {
-        [a, b] => a.series.strike < b.series.strike,
-        _ => true,
-    });
-    match (order.legs.len(), same_right) {
+pub(crate) fn strategy(legs: impl Iterator<Item = Instrument>) -> &'static str {
+    let legs: Vec<Instrument> = legs.collect();
+    let options: Vec<&OccSymbol> = legs.iter().filter_map(Instrument::series).collect();
+    if options.len() < legs.len() {
+        return match options.as_slice() {
+            [one] if one.right == Right::Call => "covered_call",
+            [_] => "protective_put",
+            [a, b] if a.right != b.right => "collar",
+            _ => "unknown",
+        };
+    }
+    let pairs = |of: fn(&OccSymbol, &OccSymbol) -> bool| {
+        options.windows(2).all(|it| matches!(it, [a, b] if of(a, b)))
+    };
+    let same_right = pairs(|a, b| a.right == b.right);
+    let rising = pairs(|a, b| a.strike < b.strike);
+    match (options.len(), same_right) {
         (2, true) => "spread",
-        (2, false)
-            if order.legs.first().map(|it| it.series.strike)
-                == order.legs.last().map(|it| it.series.strike) =>
-        {
-            "straddle"
-        }
+        (2, false) if pairs(|a, b| a.strike == b.strike) => "straddle",
         (2, false) => "strangle",
         (3, true) if rising => "butterfly",
         (4, _) if rising => "condor",
@@ -236,15 +303,17 @@ pub(crate) struct OrderNotice<'a> {
     transaction_date: String,
     create_date: String,
     account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<u64>,
 }
 
 impl<'a> OrderNotice<'a> {
-    pub(crate) fn of(order: &'a Order) -> Self {
+    pub(crate) fn of(order: &'a Order, practice: &Practice) -> Self {
         let sum = |of: fn(&Leg) -> u32| order.legs.iter().map(|leg| f64::from(of(leg))).sum::<f64>();
         Self {
             id: order.id,
             event: "order",
-            status: order.status.as_str(),
+            status: status_word(order, practice),
             kind: order.kind.as_str(),
             price: order.price.map_or(0.0, Price::to_f64),
             stop_price: order.stop.map_or(0.0, Price::to_f64),
@@ -255,6 +324,7 @@ impl<'a> OrderNotice<'a> {
             transaction_date: stamp(order.changed),
             create_date: stamp(order.created),
             account: &order.account,
+            parent_id: order.parent,
         }
     }
 }
@@ -302,7 +372,8 @@ pub(crate) fn description(series: &OccSymbol) -> String {
 /// Whether `kind` suits a class.
 pub(crate) const fn suits(kind: OrderType, class: OrderClass) -> bool {
     match class {
-        OrderClass::Option => !kind.net(),
-        OrderClass::Multileg => kind.net() || matches!(kind, OrderType::Market),
+        OrderClass::Option | OrderClass::Equity => !kind.net(),
+        OrderClass::Multileg | OrderClass::Combo => kind.net() || matches!(kind, OrderType::Market),
+        OrderClass::Oto | OrderClass::Oco | OrderClass::Otoco => false,
     }
 }

@@ -178,6 +178,11 @@ impl Sandbox {
         self.frames.drain(..).collect()
     }
 
+    /// Whether an account stream of `user` is connected.
+    pub(super) fn listens(&self, user: &str) -> bool {
+        self.streams.values().any(|it| it.attached && it.kind == StreamKind::Account && it.user == user)
+    }
+
     pub(super) fn release_notices(&mut self) {
         while self.notices.front().is_some_and(|it| it.due <= self.now) {
             let Some(notice) = self.notices.pop_front() else { break };

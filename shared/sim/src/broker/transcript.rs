@@ -7,6 +7,7 @@ use domain::time::UtcNanos;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::instrument::Instrument;
 use super::order::{LegSide, Lifetime, OrderClass, OrderType};
 
 /// One line.
@@ -26,11 +27,12 @@ pub struct TranscriptLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AcceptedLeg {
-    /// The series.
-    pub series: OccSymbol,
+    /// What it trades.
+    #[serde(rename = "series")]
+    pub instrument: Instrument,
     /// What it does.
     pub side: LegSide,
-    /// Contracts.
+    /// Contracts or shares.
     pub quantity: u32,
 }
 
@@ -38,13 +40,14 @@ pub struct AcceptedLeg {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FilledLeg {
-    /// The series.
-    pub series: OccSymbol,
+    /// What it trades.
+    #[serde(rename = "series")]
+    pub instrument: Instrument,
     /// What it does.
     pub side: LegSide,
-    /// Contracts.
+    /// Contracts or shares.
     pub quantity: u32,
-    /// Premium per share.
+    /// Price per share.
     pub price: Price,
     /// Charges taken from the account.
     pub fee: Usd,
@@ -91,7 +94,7 @@ pub enum TranscriptEvent {
         account: String,
         /// Its number.
         order: u64,
-        /// One leg or several.
+        /// What it is made of.
         class: OrderClass,
         /// How it is priced.
         kind: OrderType,
@@ -105,8 +108,11 @@ pub enum TranscriptEvent {
         tag: Option<String>,
         /// Whether it came from elsewhere than the API.
         foreign: bool,
-        /// Its legs.
+        /// Its legs; of a bracket those of all its orders.
         legs: Vec<AcceptedLeg>,
+        /// The bracket it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<u64>,
     },
     /// An order went to the market.
     Opened {
@@ -183,6 +189,19 @@ pub enum TranscriptEvent {
         /// Worth per share.
         value: Usd,
         /// What the account received, below zero when it paid.
+        cash: Usd,
+    },
+    /// A position in options turned into shares, by exercise when it was long, by assignment when it was short.
+    Delivered {
+        /// Its account.
+        account: String,
+        /// The series.
+        series: OccSymbol,
+        /// Contracts, below zero when short.
+        quantity: i64,
+        /// Shares that came, below zero for shares that went.
+        shares: i64,
+        /// What the account received at the strike, below zero when it paid.
         cash: Usd,
     },
 }

@@ -25,10 +25,7 @@ fn a_bad_parameter_is_400_plain_text_that_names_it() {
     let long = "a".repeat(256);
     for (changes, expected) in [
         (("class", ""), "Invalid parameter, class: is required."),
-        (
-            ("class", "future"),
-            "Invalid parameter, class: is not valid: this sandbox trades option and multileg.",
-        ),
+        (("class", "future"), "Invalid parameter, class: is not valid."),
         (("symbol", "SPY"), "Invalid parameter, symbol: is not valid"),
         (("option_symbol", "SPXW26"), "Invalid parameter, option_symbol: is not valid"),
         (("option_symbol", ""), "Invalid parameter, option_symbol: is required."),
