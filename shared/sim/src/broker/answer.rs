@@ -30,6 +30,10 @@ impl Answer {
         }
     }
 
+    pub(super) fn html(status: u16, text: &str) -> Self {
+        Self { status, content: "text/html", body: text.as_bytes().to_vec() }
+    }
+
     pub(super) fn text(status: u16, text: &str) -> Self {
         Self { status, content: TEXT, body: text.as_bytes().to_vec() }
     }
@@ -43,7 +47,7 @@ impl Answer {
     }
 
     /// What the gateway says before anything behind it is asked.
-    fn fault(status: u16, text: &str, code: &str) -> Self {
+    pub(super) fn fault(status: u16, text: &str, code: &str) -> Self {
         #[derive(Serialize)]
         struct Fault<'a> {
             faultstring: &'a str,
@@ -57,7 +61,7 @@ impl Answer {
         Self::text(401, &format!("Unauthorized Account: {account}"))
     }
 
-    fn into_reply(self, budget: Option<Budget>) -> Reply {
+    pub(super) fn into_reply(self, budget: Option<Budget>) -> Reply {
         let mut headers = vec![("content-type".to_owned(), self.content.to_owned())];
         headers.extend(budget.into_iter().flat_map(|it| it.headers()));
         Reply { status: self.status, headers, body: self.body }
@@ -109,10 +113,11 @@ impl Sandbox {
         }
         let answer = self.route(&user, request.method, path, &Params::of(request));
         let reply = answer.unwrap_or_else(Answer::from).into_reply(Some(budget));
+        let reply = self.told_quotes(&user, path, reply);
         (Some(user), reply)
     }
 
-    fn route(
+    pub(super) fn route(
         &mut self,
         user: &str,
         method: Method,

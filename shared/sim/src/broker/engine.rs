@@ -9,6 +9,7 @@ use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
 use super::Sandbox;
+use super::faults::FaultDue;
 use super::order::{Order, OrderClass, Status};
 use super::shape::OrderNotice;
 use super::stream::Notice;
@@ -40,6 +41,8 @@ pub(super) enum Action {
     Cleanup,
     /// Expired series turn into cash.
     Settle,
+    /// Something that a fault put off.
+    Fault(FaultDue),
     /// A stream says that it lives.
     Heartbeat(String),
 }
@@ -104,6 +107,7 @@ impl Sandbox {
             }
             Action::Cleanup => self.cleanup(),
             Action::Settle => self.settle(),
+            Action::Fault(due) => self.act_on_fault(due),
             Action::Heartbeat(session) => self.heartbeat(&session),
         }
     }
@@ -126,7 +130,10 @@ impl Sandbox {
         order.legs.iter().all(|leg| trades(&leg.series))
     }
 
-    fn open_order(&mut self, id: u64) {
+    pub(super) fn open_order(&mut self, id: u64) {
+        if self.held_back(id) {
+            return;
+        }
         let Some(order) = self.orders.get(&id).filter(|it| it.status == Status::Pending) else { return };
         let refused = self.late_check(order);
         let account = order.account.clone();
@@ -209,7 +216,8 @@ impl Sandbox {
         let Some(user) = self.owner(&order.account).map(|it| it.id.clone()) else { return };
         let Ok(text) = serde_json::to_string(&OrderNotice::of(order)) else { return };
         let due = self.now.plus(self.rules.latencies.notice);
-        self.notices.push_back(Notice { due, user, account: order.account.clone(), text });
+        let notice = Notice { due, user, account: order.account.clone(), text };
+        self.send_notice(id, notice);
     }
 
     /// Day orders end about a minute after their series' last trade: `canceled` where the series expires today.

@@ -114,7 +114,7 @@ impl Reader {
                 book.facts.realized_pnl += *cash - cost.scaled(*quantity, held);
                 book.positions.remove(series);
             }
-            E::Request { .. } | E::Opened { .. } | E::Changed { .. } | E::CancelRequested { .. } => {}
+            E::FaultStruck { .. } | E::Request { .. } | E::Opened { .. } | E::Changed { .. } | E::CancelRequested { .. } => {}
         }
     }
 

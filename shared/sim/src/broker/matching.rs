@@ -54,7 +54,7 @@ impl Sandbox {
     fn try_execute(&mut self, id: u64, fresh: bool) {
         let Some(order) = self.orders.get(&id) else { return };
         let working = matches!(order.status, Status::Open | Status::PartiallyFilled);
-        if !working || self.now < order.ready_at || !self.tradable(order) {
+        if !working || self.now < order.ready_at || !self.tradable(order) || self.owes_legs(id) {
             return;
         }
         if order.kind.stops() && !order.triggered {
@@ -71,6 +71,7 @@ impl Sandbox {
             OrderClass::Multileg => self.several(order),
         };
         if let Some(parts) = parts {
+            let parts = self.parts_now(id, parts);
             self.execute(id, &parts);
         }
     }
@@ -170,11 +171,11 @@ impl Sandbox {
     }
 
     /// Executes `parts`, one for each leg: order, quote, position, cash, charges, transcript, stream.
-    fn execute(&mut self, id: u64, parts: &[Part]) {
+    pub(super) fn execute(&mut self, id: u64, parts: &[Part]) {
         let now = self.now;
         let Some(order) = self.orders.get_mut(&id) else { return };
         let mut filled = Vec::with_capacity(parts.len());
-        for (leg, (contracts, price)) in order.legs.iter_mut().zip(parts) {
+        for (leg, (contracts, price)) in order.legs.iter_mut().zip(parts).filter(|it| it.1.0 > 0) {
             leg.executed = leg.executed.saturating_add(*contracts);
             leg.paid += Usd::from_cents(i64::from(price.cents())).times(i64::from(*contracts));
             leg.last_price = *price;

@@ -24,6 +24,7 @@ mod book;
 mod config;
 mod engine;
 mod facts;
+pub mod faults;
 mod limits;
 mod market_api;
 mod matching;
@@ -35,6 +36,7 @@ mod shape;
 mod stream;
 mod transcript;
 mod transport;
+pub mod written;
 
 #[cfg(test)]
 mod tests;
@@ -59,6 +61,7 @@ pub use transport::InMemoryTransport;
 
 use book::Book;
 use engine::Due;
+use faults::Faults;
 use limits::Window;
 use stream::{Notice, StreamSession};
 
@@ -98,6 +101,8 @@ pub struct Sandbox {
     transcript: Vec<TranscriptLine>,
     lines: u64,
     revision: u64,
+    #[serde(default)]
+    faults: Faults,
     /// Working orders by the series they need; rebuilt from the orders.
     #[serde(skip)]
     watched: BTreeMap<OccSymbol, BTreeSet<u64>>,
@@ -154,6 +159,7 @@ impl Sandbox {
             transcript: Vec::new(),
             lines: 0,
             revision: 0,
+            faults: Faults::default(),
             watched: BTreeMap::new(),
         };
         it.open_session(config.session);

@@ -193,6 +193,7 @@ impl Sandbox {
         let shown = |order: &&Order| {
             order.account == account
                 && order.created.plus(self.rules.latencies.list) <= self.now
+                && self.listed(order.id)
                 && (order.is_live() || order.created.new_york_date() == today)
                 && wanted.as_ref().is_none_or(|it| it.contains(&order.status.as_str()))
         };
@@ -218,7 +219,9 @@ impl Sandbox {
 
     /// A fill's price and quantity may show later than its status.
     fn view(&self, order: &Order, tags: bool) -> View {
-        let late = order.executed_at.is_some_and(|at| self.now < at.plus(self.rules.latencies.average));
+        let late = order.executed_at.is_some_and(|at| {
+            self.now < at.plus(self.rules.latencies.average) || self.unpriced(order.id, at)
+        });
         View { tags, executions: !late }
     }
 
@@ -236,6 +239,7 @@ impl Sandbox {
         }
         let account = order.account.clone();
         self.record(TranscriptEvent::CancelRequested { account, order: id });
+        self.race_cancel(id);
         let at = self.now.plus(self.rules.latencies.cancel);
         self.schedule(at, Action::Cancel(id));
         self.touch();

@@ -22,6 +22,11 @@ impl<'a> Params<'a> {
         Self(all.map(|(name, value)| (name.as_str(), value.as_str())).collect())
     }
 
+    /// Parameters that are already in one list.
+    pub(crate) fn over(pairs: &'a [(String, String)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect())
+    }
+
     /// The first value of that name that is not blank.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         let named = self.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));

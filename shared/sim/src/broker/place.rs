@@ -227,6 +227,7 @@ impl Sandbox {
             let opens = self.now.plus(self.rules.latencies.accept).max(self.session.open);
             self.schedule(opens, Action::Open(id));
         }
+        self.mark_order(id);
         id
     }
 
