@@ -25,8 +25,9 @@ mod config;
 mod engine;
 mod facts;
 pub mod faults;
+mod frames;
 mod limits;
-mod market_api;
+mod market;
 mod matching;
 mod order;
 mod orders_api;
@@ -36,6 +37,7 @@ mod shape;
 mod stream;
 mod transcript;
 mod transport;
+mod watchlists;
 pub mod written;
 
 #[cfg(test)]
@@ -44,15 +46,17 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::calendar::Session;
-use domain::market::{ListedSeries, MarketEvent};
+use domain::market::{ListedSeries, MarketEvent, Points};
 use domain::secret::Token;
-use domain::symbol::OccSymbol;
+use domain::symbol::{OccSymbol, Underlying};
 use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
 pub use account::{Account, Position};
 pub use config::{AccountConfig, Config, Latencies, Limits, Rules, UserConfig};
 pub use facts::{AccountFacts, Facts};
+pub use market::DayBar;
+pub use params::{pairs as read_pairs, path as read_path};
 pub use order::{Leg, LegSide, Lifetime, Order, OrderClass, OrderType, Status};
 pub use place::ForeignOrder;
 pub use stream::{AttachError, Frame, StreamKind};
@@ -62,8 +66,10 @@ pub use transport::InMemoryTransport;
 use book::Book;
 use engine::Due;
 use faults::Faults;
-use limits::Window;
-use stream::{Notice, StreamSession};
+use limits::Windows;
+use market::GreeksCache;
+use stream::{Audience, Notice, StreamSession};
+use watchlists::Watchlist;
 
 /// Where the real sandbox's streams are reached.
 const STREAM_BASE: &str = "wss://sandbox-ws.tradier.com";
@@ -93,10 +99,14 @@ pub struct Sandbox {
     next_position: u64,
     next_place: u64,
     next_session: u64,
-    windows: BTreeMap<String, Window>,
+    windows: Windows,
     streams: BTreeMap<String, StreamSession>,
     notices: VecDeque<Notice>,
+    /// On their way to connections, which do not outlive the process.
+    #[serde(skip)]
     frames: VecDeque<Frame>,
+    #[serde(default)]
+    watchlists: BTreeMap<String, Vec<Watchlist>>,
     stream_base: String,
     transcript: Vec<TranscriptLine>,
     lines: u64,
@@ -106,6 +116,12 @@ pub struct Sandbox {
     /// Working orders by the series they need; rebuilt from the orders.
     #[serde(skip)]
     watched: BTreeMap<OccSymbol, BTreeSet<u64>>,
+    /// Who hears the market stream of what; rebuilt from the subscriptions.
+    #[serde(skip)]
+    audience: Audience,
+    /// The hour's greeks as far as somebody asked; computed from the book.
+    #[serde(skip)]
+    greeks: GreeksCache,
 }
 
 /// A saved state that cannot be read.
@@ -151,16 +167,19 @@ impl Sandbox {
             next_position: 990_001,
             next_place: 1,
             next_session: 1,
-            windows: BTreeMap::new(),
+            windows: Windows::default(),
             streams: BTreeMap::new(),
             notices: VecDeque::new(),
             frames: VecDeque::new(),
+            watchlists: BTreeMap::new(),
             stream_base: STREAM_BASE.to_owned(),
             transcript: Vec::new(),
             lines: 0,
             revision: 0,
             faults: Faults::default(),
             watched: BTreeMap::new(),
+            audience: Audience::default(),
+            greeks: GreeksCache::default(),
         };
         it.open_session(config.session);
         it
@@ -169,6 +188,7 @@ impl Sandbox {
     /// Takes a market event in, after whatever was due before it.
     pub fn on_market(&mut self, event: &MarketEvent) {
         self.advance(event.ts());
+        let before = if self.has_audience() { self.extremes(event) } else { None };
         match event {
             MarketEvent::Trade(underlying, trade) => self.book.print(*underlying, *trade, self.session.close),
             MarketEvent::Quote(underlying, quote) => self.book.stock_quote(*underlying, *quote),
@@ -179,8 +199,8 @@ impl Sandbox {
                 }
             }
         }
-        if !self.streams.is_empty() {
-            self.stream_market(event);
+        if self.has_audience() {
+            self.stream_market(event, before);
         }
     }
 
@@ -188,7 +208,7 @@ impl Sandbox {
     /// Positions in series that are not listed any more stay.
     pub fn start_session(&mut self, session: Session, listed: &[ListedSeries]) {
         self.orders.retain(|_, order| order.is_live());
-        self.book.new_session(listed);
+        self.book.new_session(&self.session, listed);
         for account in self.accounts.values_mut() {
             account.realized = domain::money::Usd::ZERO;
             account.unsettled = domain::money::Usd::ZERO;
@@ -196,6 +216,16 @@ impl Sandbox {
         }
         self.session = session;
         self.open_session(session);
+    }
+
+    /// Tells the close of the session before `underlying`'s first one here, which quotes show changes from.
+    pub fn learn_close(&mut self, underlying: Underlying, close: Points) {
+        self.book.learn_close(underlying, close);
+    }
+
+    /// Tells days before this one, for history and the 52-week range.
+    pub fn learn_days(&mut self, underlying: Underlying, days: Vec<DayBar>) {
+        self.book.learn_days(underlying, days);
     }
 
     /// Where streams are reached, such as `ws://127.0.0.1:8080`: shown in session answers.
