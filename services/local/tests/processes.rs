@@ -3,21 +3,25 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "helpers of tests: what fails here fails the test"
 )]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use domain::calendar::Session;
-use local::run::Choice;
 use local::run::processes::{PROGRAMS, ProcessesAsk, processes};
 use local::scratch::Scratch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sim::market::default_date;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio_postgres::NoTls;
 
@@ -42,21 +46,73 @@ fn runner() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let open = Session::of(default_date(SEED)).unwrap().unwrap().open;
     let ask = ProcessesAsk {
-        choice: Choice::Generated { seed: SEED, date: None },
+        seed: SEED,
         data_dir: dir.into(),
         programs: programs(),
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         // Bars are written and balances are read at each full minute: the first is a few seconds ahead.
         start: Some(open.plus(Duration::from_secs(53))),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = tokio::task::LocalSet::new();
-    runtime.block_on(local.run_until(processes(&ask))).unwrap();
+    runtime.block_on(local.run_until(processes(&ask, &mut std::io::stdout()))).unwrap();
 }
 
 fn start(dir: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "runner", "--include-ignored", "--nocapture"]).env(DIR, OsString::from(dir));
-    command.kill_on_drop(true).spawn().unwrap()
+    command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+}
+
+/// Where the runner says that it is up.
+async fn address(runner: &mut Child) -> String {
+    let mut lines = BufReader::new(runner.stdout.take().unwrap()).lines();
+    let said = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it says where it is");
+            if let Some((_, url)) = line.split_once("claxton is up: http://") {
+                return url.trim_end_matches('/').to_owned();
+            }
+        }
+    };
+    let address = tokio::time::timeout(UP_WITHIN, said).await.expect("it comes up in time");
+    // What the test harness says at the end must find a reader.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    address
+}
+
+/// Status and body of a request.
+async fn ask(address: &str, method: &str, path: &str, name: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {name}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// Page and API answer as those of a run in one process, each by its function's process.
+async fn page_and_api_answer(address: &str) {
+    let get = async |path: &str| ask(address, "GET", path, "local-operator", "").await;
+    let (status, page) = get("/").await;
+    assert!(status == 200 && page.contains("<title>Claxton</title>"), "{status}");
+    let (status, day) = get("/local/day").await;
+    assert_eq!(status, 200, "{day}");
+    let day: serde_json::Value = serde_json::from_str(&day).unwrap();
+    assert_eq!((&day["source"], &day["phase"]), (&"generated:seed=7".into(), &"open".into()), "{day}");
+    assert!(day["ticks"].as_u64() > Some(0) && day["microbars"].as_u64() > Some(0), "{day}");
+    assert_eq!(get("/v1/health").await.0, 200);
+    assert_eq!(get("/v1/status").await.0, 200);
+    let flip = r#"{"scope": "global", "state": "no_entries", "reason": "a test"}"#;
+    for (name, wanted) in [("nobody", 401), ("local-member-1", 403), ("local-operator", 200)] {
+        assert_eq!(ask(address, "PUT", "/v1/kill-switch", name, flip).await.0, wanted, "{name}");
+    }
+    assert!(get("/v1/kill-switch").await.1.contains("a test"));
+    assert_eq!(ask(address, "GET", "/v1/credentials", "local-member-1", "").await.0, 200);
 }
 
 /// How many accounts have balances and how many bars are in the books; `None` while there are no books.
@@ -123,7 +179,9 @@ async fn a_session_runs_in_processes_and_leaves_nothing_running() {
     }
     let scratch = Scratch::new("processes");
     let mut runner = start(scratch.path());
+    let address = address(&mut runner).await;
     wait_until_written(scratch.path(), &mut runner).await;
+    page_and_api_answer(&address).await;
     let started = descendants(runner.id().unwrap());
     // One of each but `migrate`, which is done; those that queues wake besides.
     assert!(started.len() >= PROGRAMS.len(), "{started:?}");

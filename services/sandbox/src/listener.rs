@@ -71,11 +71,11 @@ impl<C: Clock> Shared<C> {
         let frames = self.sandbox.borrow_mut().take_frames();
         for frame in frames {
             let mut streams = self.streams.borrow_mut();
-            let Some(sender) = streams.get(&frame.session) else { continue };
-            if sender.try_send(frame.text).is_ok() {
+            let Some(sender) = streams.get(&*frame.session) else { continue };
+            if sender.try_send(frame.text.to_string()).is_ok() {
                 self.frames_waiting.set(self.frames_waiting.get().saturating_add(1));
             } else {
-                streams.remove(&frame.session);
+                streams.remove(&*frame.session);
                 self.sandbox.borrow_mut().detach(&frame.session);
             }
         }

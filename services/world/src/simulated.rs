@@ -210,7 +210,8 @@ impl Venue for MemVenue {
     async fn frames(&self) -> Vec<AccountFrame> {
         let frames = self.sandbox.borrow_mut().take_frames();
         let of = |frame: sim::broker::Frame| {
-            Some(AccountFrame { account: *self.streams.get(&frame.session)?, text: frame.text })
+            let account = *self.streams.get(&*frame.session)?;
+            Some(AccountFrame { account, text: frame.text.to_string() })
         };
         frames.into_iter().filter_map(of).collect()
     }

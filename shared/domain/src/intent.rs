@@ -10,6 +10,7 @@ use crate::market::Points;
 use crate::money::{Price, Usd};
 use crate::setup::{Direction, SetupKind, SetupLevels};
 use crate::symbol::OccSymbol;
+use crate::ticket::ComboOpening;
 use crate::time::UtcNanos;
 
 /// Why an intent exists.
@@ -296,14 +297,33 @@ pub fn approve_opening(
     intent: OpeningIntent,
     gates: &[GateCheck],
 ) -> Result<Approved<OpeningIntent>, GateCheck> {
-    for name in OPENING_GATES {
-        if !gates.iter().any(|it| it.gate == name) {
-            return Err(GateCheck::missing(name, "every gate is asked", "gate_not_asked"));
-        }
-    }
-    match gates.iter().find(|it| it.verdict == Verdict::Block) {
-        Some(blocking) => Err(blocking.clone()),
+    match stopping(gates) {
+        Some(blocking) => Err(blocking),
         None => Ok(Approved(intent)),
+    }
+}
+
+/// Approves opening a combination as [`approve_opening`] does an intent: the same gates, and the proof of its bounded
+/// risk is in it.
+///
+/// # Errors
+/// Hands the gate back that blocks, or one that says it was never asked.
+pub fn approve_combo(
+    opening: ComboOpening,
+    gates: &[GateCheck],
+) -> Result<Approved<ComboOpening>, GateCheck> {
+    match stopping(gates) {
+        Some(blocking) => Err(blocking),
+        None => Ok(Approved(opening)),
+    }
+}
+
+/// The first gate of [`OPENING_GATES`] that was not asked, else the first that blocks.
+fn stopping(gates: &[GateCheck]) -> Option<GateCheck> {
+    let unasked = OPENING_GATES.into_iter().find(|name| !gates.iter().any(|it| it.gate == *name));
+    match unasked {
+        Some(name) => Some(GateCheck::missing(name, "every gate is asked", "gate_not_asked")),
+        None => gates.iter().find(|it| it.verdict == Verdict::Block).cloned(),
     }
 }
 

@@ -22,4 +22,5 @@ pub mod position;
 pub mod secret;
 pub mod setup;
 pub mod symbol;
+pub mod ticket;
 pub mod time;

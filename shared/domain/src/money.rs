@@ -315,6 +315,31 @@ impl TickGrid {
         }
     }
 
+    /// The grid of net prices of combinations in `root` on `date`: 0.05 in SPX and SPXW, where a box spread, which is a
+    /// loan, may be quoted in pennies; 0.01 elsewhere, where the legs' own grids do not bind the net.
+    ///
+    /// Source: Cboe SPX option specification, "Minimum Tick" of complex orders; TRADIER.md section 17.2.
+    pub fn net(root: &Root, is_box: bool, _date: Date) -> Self {
+        if root.underlying() == Underlying::SPX && !is_box { Self::NET_FIVE } else { Self::PENNY }
+    }
+
+    /// The next quotable price that costs us nothing: a buyer rounds down, a seller up.
+    pub const fn passive(self, price: Price, side: Side) -> Price {
+        match side {
+            Side::Buy => self.floor(price),
+            Side::Sell => self.ceil(price),
+        }
+    }
+
+    /// The next quotable price that fills no later: a buyer rounds up, a seller down, but never to nothing.
+    pub const fn toward_fill(self, price: Price, side: Side) -> Price {
+        let on = match side {
+            Side::Buy => self.ceil(price),
+            Side::Sell => self.floor(price),
+        };
+        if on.0 == 0 { self.one_tick() } else { on }
+    }
+
     const fn step(self, price: Price) -> u32 {
         if price.0 < self.threshold_cents { self.below_cents } else { self.from_cents }
     }
@@ -431,6 +456,37 @@ mod tests {
                 prop_assert!(lo <= p && p <= hi && grid.holds(lo) && grid.holds(hi));
                 prop_assert!(grid.down(grid.up(lo)) == lo && grid.ticks_between(lo, grid.up(lo)) == 1);
             }
+        }
+
+        #[test]
+        fn prop_each_product_rounds_to_its_own_grid_with_at_most_two_decimals(
+            cents in 0u32..200_000, root in prop::sample::select(vec!["SPX", "SPXW", "XSP", "SPY"]), buys: bool,
+            day in 0i32..4_000,
+        ) {
+            let date = jiff::civil::date(2023, 1, 2).checked_add(jiff::Span::new().days(day)).unwrap();
+            let grid = TickGrid::single_leg(&root.parse().unwrap(), date);
+            let (price, side) = (Price::from_cents(cents), if buys { Side::Buy } else { Side::Sell });
+            let (calm, keen) = (grid.passive(price, side), grid.toward_fill(price, side));
+            for it in [calm, keen] {
+                let step = match root { "SPX" | "SPXW" if it.cents() < 300 => 5, "SPX" | "SPXW" => 10, _ => 1 };
+                prop_assert!(it.cents() % step == 0 && grid.holds(it), "{root} {it}");
+                let text = it.to_string();
+                let (_, decimals) = text.split_once('.').unwrap();
+                prop_assert!(decimals.len() == 2 && Price::parse(&text) == Ok(it), "{text}");
+            }
+            prop_assert!(keen > Price::ZERO);
+            if price > grid.one_tick() {
+                let (low, high) = if buys { (calm, keen) } else { (keen, calm) };
+                prop_assert!(low <= price && price <= high);
+            }
+        }
+
+        #[test]
+        fn prop_model_prices_land_on_the_products_grid(dollars in 0.0f64..5_000.0, root in prop::sample::select(vec!["SPX", "SPXW", "XSP", "SPY"])) {
+            let grid = TickGrid::single_leg(&root.parse().unwrap(), jiff::civil::date(2026, 11, 20));
+            let bid = Price::from_model(dollars, Side::Buy, grid).unwrap();
+            let ask = Price::from_model(dollars, Side::Sell, grid).unwrap();
+            prop_assert!(grid.holds(bid) && grid.holds(ask) && bid <= ask && bid.to_f64() <= dollars + 1e-6 && ask.to_f64() >= dollars - 1e-6);
         }
 
         #[test]

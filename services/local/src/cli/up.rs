@@ -9,7 +9,7 @@ use clap::Args;
 use super::args;
 use crate::clock::Speed;
 use crate::run::processes::{ProcessesAsk, beside_us, processes};
-use crate::run::{Choice, Up, up};
+use crate::run::{Up, up};
 
 /// Where a run that stays up keeps its books.
 const DATA_DIR: &str = ".claxton/up";
@@ -35,9 +35,9 @@ pub(super) struct UpArgs {
     /// removed at the end.
     #[arg(long, value_name = "FILE")]
     env: Option<PathBuf>,
-    /// Run ingester, sandbox and every function as processes of their own, at real speed and for the seed's session, on a
-    /// local Lambda runtime API; without the API's port and the status page.
-    #[arg(long, conflicts_with_all = ["listen", "speed", "env"])]
+    /// Run ingester, sandbox and every function as processes of their own on a local Lambda runtime API, at real speed;
+    /// `cargo build --profile fast --workspace --bins` builds them.
+    #[arg(long, conflicts_with_all = ["speed", "env"])]
     processes: bool,
 }
 
@@ -57,9 +57,8 @@ pub(super) fn run(ask: UpArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let UpArgs { seed, data_dir, listen, speed, env, processes: in_processes } = ask;
     let data_dir = std::path::absolute(data_dir)?;
     if in_processes {
-        let choice = Choice::Generated { seed, date: None };
-        let ask = ProcessesAsk { choice, data_dir, programs: beside_us()?, start: None };
-        return super::block_on(processes(&ask));
+        let ask = ProcessesAsk { seed, data_dir, programs: beside_us()?, listen, start: None };
+        return super::block_on(processes(&ask, out));
     }
     super::block_on(up(&Up { seed, data_dir, listen, speed, env }, out))
 }

@@ -4,21 +4,17 @@
 //! Who calls is said by one of three local names in place of a token; nothing of the kind exists in the cloud. Without a
 //! name a GET reads as the operator and anything else is nobody's.
 
-use std::cell::RefCell;
+mod in_process;
+
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use api::Api;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
-use broker::connector::Connector;
-use broker::https::Https;
 use bytes::Bytes;
-use control::Control;
-use credentials::Credentials;
 use domain::ids::UserId;
-use domain::ports::Clock as _;
 use domain::time::UtcNanos;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -29,13 +25,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use lambda_kit::http::{BODY_MAX, Problem, respond};
+use lambda_kit::http::{BODY_MAX, Problem};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use world::simulated::members;
 
-use super::parts::Local;
-use super::turn::Seen;
+pub(crate) use in_process::InProcess;
 
 /// The dashboard.
 const PAGE: &str = include_str!("../../../../dashboard/index.html");
@@ -50,13 +45,25 @@ type Answer = Response<Full<Bytes>>;
 
 /// The function a route belongs to: as `infra/template.yaml` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Function {
+pub(crate) enum Function {
+    /// Reads.
     Api,
+    /// The kill switch and the flatten by hand.
     Control,
+    /// Brokers' tokens.
     Credentials,
 }
 
 impl Function {
+    /// The package it is.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Control => "control",
+            Self::Credentials => "credentials",
+        }
+    }
+
     fn of(method: &Method, path: &str) -> Option<Self> {
         match (method.as_str(), path) {
             ("GET" | "PUT" | "DELETE", "/v1/credentials") | ("POST", "/v1/credentials/test") => {
@@ -70,16 +77,22 @@ impl Function {
     }
 }
 
+/// What stands behind the port: the functions, in this process or in their own.
+pub(crate) trait Functions {
+    /// The market's time.
+    fn now(&self) -> UtcNanos;
+
+    /// Where the day stands, and the marks of what may be held.
+    async fn day(&self) -> Value;
+
+    /// What a function answers.
+    async fn call(&self, function: Function, event: &ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse;
+}
+
 /// What answers.
-pub(crate) struct Front<'a> {
-    pub(crate) parts: &'a Local,
-    /// A way to the broker that keeps no credentials: what was just rotated must be what is tested.
-    pub(crate) transport: Https,
-    pub(crate) seen: &'a RefCell<Seen>,
-    /// How many times real speed the market goes.
-    pub(crate) speed: f64,
-    /// Called when something may have been written.
-    pub(crate) wrote: &'a dyn Fn(),
+pub(crate) struct Front<F> {
+    /// Who is asked.
+    pub(crate) functions: F,
 }
 
 /// Listens on `address`.
@@ -95,7 +108,19 @@ pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-impl Front<'_> {
+/// Tells where the API is, once everything answers: a line to `out`, and what to do with it.
+///
+/// # Errors
+/// The listener has no address.
+pub(crate) fn say_where(listener: &TcpListener, out: &mut impl Write) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    // Whoever started us may have stopped reading: that is no reason to stop.
+    writeln!(out, "claxton is up: http://{address}/").and_then(|()| out.flush()).ok();
+    eprintln!("open it in a browser, or ask `claxton status --url http://{address}`; Ctrl-C ends it");
+    Ok(())
+}
+
+impl<F: Functions> Front<F> {
     /// Answers until dropped, and every connection ends with it.
     pub(crate) async fn serve(&self, listener: TcpListener) -> Infallible {
         let mut connections = FuturesUnordered::new();
@@ -135,7 +160,11 @@ impl Front<'_> {
         match (head.method.as_str(), path) {
             ("GET", "/") => return text(StatusCode::OK, "text/html; charset=utf-8", PAGE.into()),
             ("GET", "/local/day") => {
-                return text(StatusCode::OK, "application/json", self.day().to_string().into());
+                return text(
+                    StatusCode::OK,
+                    "application/json",
+                    self.functions.day().await.to_string().into(),
+                );
             }
             _ => {}
         }
@@ -151,74 +180,10 @@ impl Front<'_> {
             }
             Err(_) => return refused(&Problem::new(408, "too-slow", "Too slow", "the body did not arrive")),
         };
-        match event(&head, &body, self.parts.clock.now()) {
-            Ok(event) => reply(self.call(function, &event).await),
+        match event(&head, &body, self.functions.now()) {
+            Ok(event) => reply(self.functions.call(function, &event).await),
             Err(problem) => refused(&problem),
         }
-    }
-
-    async fn call(&self, function: Function, event: &ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
-        let (ledger, clock, secrets) = (&self.parts.ledger, &self.parts.clock, &self.parts.secrets);
-        match function {
-            Function::Api => {
-                let api = Api { ledger, reads: ledger, clock, switches: self.parts.switches };
-                respond(event, async |call| api.call(call).await).await
-            }
-            Function::Control => {
-                let control = Control { ledger, clock };
-                let answer = respond(event, async |call| control.call(call).await).await;
-                (self.wrote)();
-                answer
-            }
-            Function::Credentials => {
-                let brokers = &Connector::new(secrets.clone(), clock.clone(), self.transport.clone(), None);
-                let credentials = Credentials { ledger, secrets, brokers, clock };
-                respond(event, async |call| credentials.call(call).await).await
-            }
-        }
-    }
-
-    /// Where the day stands, and the marks of what may be held.
-    fn day(&self) -> Value {
-        let (now, seen) = (self.parts.clock.now(), self.seen.borrow());
-        let phase = seen.session.map(|it| match now {
-            _ if now < it.open => "before the open",
-            _ if now < it.close => "open",
-            _ => "closed",
-        });
-        let marks: serde_json::Map<String, Value> = seen
-            .quotes
-            .iter()
-            .filter(|it| self.is_known(&it.0.to_string()))
-            .map(|(series, quote)| {
-                let price = |it: Option<domain::money::Price>| it.map(domain::money::Price::to_f64);
-                (series.to_string(), json!({ "bid": price(quote.bid), "ask": price(quote.ask) }))
-            })
-            .collect();
-        json!({
-            "at": now.to_string(),
-            "newYork": now.new_york().strftime("%Y-%m-%d %H:%M:%S").to_string(),
-            "source": seen.source,
-            "session": seen.session.map(|it| it.date),
-            "opensAt": seen.session.map(|it| it.open.to_string()),
-            "closesAt": seen.session.map(|it| it.close.to_string()),
-            "phase": phase,
-            "speed": self.speed,
-            "index": seen.index.map(|it| it.0.to_f64()),
-            "ticks": seen.counts.prints.saturating_add(seen.counts.quotes),
-            "microbars": seen.counts.microbars,
-            "transitions": seen.counts.transitions,
-            "messages": seen.counts.messages,
-            "marks": marks,
-        })
-    }
-
-    /// Whether a member holds the series at the broker.
-    fn is_known(&self, series: &str) -> bool {
-        let sandbox = self.parts.venue.sandbox().borrow();
-        let accounts = members();
-        let mut accounts = accounts.iter().filter_map(|it| sandbox.account(it.number.as_str()));
-        accounts.any(|it| it.positions.keys().any(|held| held.to_string() == series))
     }
 }
 

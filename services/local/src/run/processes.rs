@@ -1,12 +1,18 @@
 //! `claxton up --processes`: ingester, sandbox and every function as processes of their own, as in the cloud.
 //!
 //! The runner is what the cloud's services are: PostgreSQL, SQS and Secrets Manager, the Lambda runtime API, the mappings
-//! from queues to functions, and the scheduler. Market time is the wall's at an offset that every process is told.
+//! from queues to functions, the scheduler and the gateway before the API. Market time is the wall's at an offset that
+//! every process is told.
 
+mod books;
+mod front;
 mod mapping;
 mod programs;
+mod sessions;
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,29 +20,27 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use domain::account::Environment;
-use domain::market::{Points, SourceProfile};
-use domain::ports::{Clock as _, Queue};
+use domain::market::{MarketSource as _, SourceProfile};
+use domain::ports::Queue;
 use domain::time::UtcNanos;
 use futures_util::future::join_all;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use lambda_kit::aws::variable;
 use lambda_kit::clock::{OFFSET_VARIABLE, SystemClock};
 use lambda_kit::secrets::AwsSecrets;
 use sim::broker::Sandbox;
 use store::Store;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use world::day::DAY_ENDS_AFTER;
-use world::schedule::{self, Scheduled};
+use tokio::net::TcpListener;
 use world::simulated::{enrol, members, switches};
 
-use self::mapping::Mapping;
-use self::programs::{Input, Program, all_built};
-use super::Choice;
+use self::books::Books;
+use self::programs::{Kept, Program, all_built};
+use self::sessions::Work;
 use super::env_file::of_switches;
+use super::http;
 use super::journal::Files;
 use super::place::{Place, RunKey};
 use super::stage::{BEFORE_OPEN, DATABASE, Stage, interrupted};
+use super::turn::Turn;
 use crate::aws::{AwsLocal, QueuePair};
 use crate::clock::wall;
 use crate::postgres::{Postgres, PostgresOptions};
@@ -70,20 +74,20 @@ const MAPPINGS: [(Queue, &str, usize); 5] = [
 /// Functions that something else than a queue starts.
 const OTHERS: [&str; 8] =
     ["portfolio-sync", "reconcile", "flatten", "flat-watch", "report", "api", "control", "credentials"];
-/// How long a scheduled function may take: the longest in `infra/template.yaml`.
-const SCHEDULED_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the schema may take.
 const MIGRATED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What is asked of such a run.
 #[derive(Debug, Clone)]
 pub struct ProcessesAsk {
-    /// Which session.
-    pub choice: Choice,
+    /// The first session's seed.
+    pub seed: u64,
     /// Where the run keeps what it needs.
     pub data_dir: PathBuf,
     /// Where the programs lie; see [`beside_us`].
     pub programs: PathBuf,
+    /// Where the API listens.
+    pub listen: SocketAddr,
     /// The market's time at the start of a run that does not go on; shortly before the open where none is given.
     pub start: Option<UtcNanos>,
 }
@@ -97,32 +101,29 @@ pub fn beside_us() -> anyhow::Result<PathBuf> {
     Ok(us.parent().unwrap_or(Path::new(".")).to_owned())
 }
 
-/// Runs a session in processes until Ctrl-C or SIGTERM. Must run inside a `LocalSet`.
+/// Runs session after session in processes until Ctrl-C or SIGTERM. Its address goes to `out`, a line, once everything
+/// answers. Must run inside a `LocalSet`.
 ///
 /// # Errors
 /// One line that says what is missing or broke. What was written stays; the same command goes on from there.
-pub async fn processes(ask: &ProcessesAsk) -> anyhow::Result<()> {
+pub async fn processes(ask: &ProcessesAsk, out: &mut impl Write) -> anyhow::Result<()> {
     let mut ended = std::pin::pin!(interrupted());
     all_built(&ask.programs, &PROGRAMS)?;
-    let profile = ask.choice.open()?.profile().clone();
-    let key = RunKey { command: "up --processes".to_owned(), source: profile.name.clone() };
-    let place = Place::open(&ask.data_dir, key)?;
+    let listener = http::bind(ask.listen).await?;
+    let source = format!("generated:seed={}", ask.seed);
+    let place = Place::open(&ask.data_dir, RunKey { command: "up --processes".to_owned(), source })?;
     let options = PostgresOptions { durable: true, ..PostgresOptions::fast(place.postgres()) };
     let postgres = tokio::select! {
         started = Postgres::start(&options) => started?,
         () = ended.as_mut() => return Ok(()),
     };
-    let aws = AwsLocal::start().await?;
-    let run = Run { ask, place: &place, postgres: &postgres, aws: &aws, profile: &profile };
-    let ran = run.run(ended).await;
-    aws.stop().await;
-    let stopped = postgres.stop().await;
-    let over = ran?;
-    stopped?;
-    if over {
-        place.finish()?;
+    if let Some(note) = postgres.note() {
+        eprintln!("{note}");
     }
-    Ok(())
+    let aws = AwsLocal::start().await?;
+    let ran = Run { ask, place: &place, postgres: &postgres, aws: &aws }.run(listener, out, ended).await;
+    aws.stop().await;
+    postgres.stop().await.and(ran)
 }
 
 struct Run<'a> {
@@ -130,12 +131,30 @@ struct Run<'a> {
     place: &'a Place,
     postgres: &'a Postgres,
     aws: &'a AwsLocal,
-    profile: &'a SourceProfile,
+}
+
+/// Where all the processes find each other, and what time it is for them.
+struct Site {
+    /// What every process is told.
+    env: BTreeMap<String, String>,
+    broker_dir: PathBuf,
+    logs: PathBuf,
+    queues: BTreeMap<Queue, QueuePair>,
+    /// The market's time when the run started.
+    start: UtcNanos,
+    /// Market time less wall time.
+    offset: i64,
+    clock: SystemClock,
 }
 
 impl Run<'_> {
-    /// Brings everything up, waits, and takes it down; tells whether the session is over.
-    async fn run(&self, ended: impl Future<Output = ()>) -> anyhow::Result<bool> {
+    /// Brings everything up, waits, and takes it down.
+    async fn run(
+        &self,
+        listener: TcpListener,
+        out: &mut impl Write,
+        ended: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
         let broker_dir = self.place.run().join("broker");
         let logs = self.place.run().join("logs");
         for dir in [&broker_dir, &logs] {
@@ -146,131 +165,70 @@ impl Run<'_> {
             self.postgres.drop_database(DATABASE).await?;
             self.postgres.create_database(DATABASE, None).await?;
         }
+        let turn = Turn::of(self.place, self.ask.seed)?;
+        let seen = Rc::default();
+        let profile = turn.open(&seen)?.profile().clone();
         let restored = if resumes { Files::in_dir(&broker_dir).restore()? } else { None };
         let from = restored.as_ref().map(Sandbox::now).filter(|it| it.0 > i64::MIN);
-        let start = from.or(self.ask.start).unwrap_or_else(|| self.profile.session.open.minus(BEFORE_OPEN));
+        let start = from.or(self.ask.start).unwrap_or_else(|| profile.session.open.minus(BEFORE_OPEN));
         let offset = start.0.saturating_sub(wall().0);
-        let clock = SystemClock::shifted(offset);
-
-        let mut sandbox = self.sandbox(&broker_dir, &logs, offset);
-        let running = sandbox.start().await?;
-        let base = format!("http://{}", sandbox.listen.as_deref().unwrap_or_default());
         let queues = self.aws.create_queues().await?;
-        let env = self.environment(&base, &queues, offset);
-        let mut kept = JoinSet::new();
-        // The broker is the last to go: whatever works may still ask it.
-        let (stop_sandbox, stopping_sandbox) = watch::channel(false);
-        kept.spawn_local(sandbox.keep(running, stopping_sandbox));
+        let clock = SystemClock::shifted(offset);
+        let mut site = Site { env: BTreeMap::new(), broker_dir, logs, queues, start, offset, clock };
 
-        let ran = match self.up(&env, &logs, start, from.is_some()).await {
+        // The broker is the last to go: whatever works may still ask it.
+        let mut broker = Kept::start(sandbox(self.ask, &site, &turn, None)).await?;
+        site.env = self.environment(&site, broker.address());
+        let ran = match self.up(&site, &profile, from.is_some()).await {
             Ok(functions) => {
-                let work = Work { run: self, env: &env, logs: &logs, queues: &queues, clock, start };
-                work.until(ended, functions, &mut kept).await
+                let books = Books { url: self.postgres.admin_url(DATABASE) };
+                let work = Work { ask: self.ask, place: self.place, aws: self.aws, site: &site, books, seen };
+                work.until(ended, turn, functions, &mut broker, listener, out).await
             }
             Err(error) => Err(error),
         };
-        stop_sandbox.send_replace(true);
-        while kept.join_next().await.is_some() {}
-        ran?;
-        Ok(clock.now() > self.profile.session.close.plus(DAY_ENDS_AFTER))
-    }
-
-    fn sandbox(&self, dir: &Path, logs: &Path, offset: i64) -> Program {
-        let mut args = vec![
-            "--lifeline".to_owned(),
-            format!("--offset-ns={offset}"),
-            format!("--journal={}", dir.display()),
-        ];
-        let input = match &self.ask.choice {
-            Choice::Generated { seed, .. } => {
-                args.extend([format!("--seed={seed}"), format!("--date={}", self.profile.session.date)]);
-                Input::Nothing
-            }
-            Choice::Recorded { .. } => {
-                args.push("--events".to_owned());
-                Input::Session(self.ask.choice.clone())
-            }
-        };
-        Program {
-            name: "sandbox",
-            path: self.ask.programs.join("sandbox"),
-            args,
-            env: BTreeMap::new(),
-            input,
-            log: logs.join("sandbox.log"),
-            listen: Some("127.0.0.1:0".to_owned()),
-        }
-    }
-
-    fn ingester(&self, env: &BTreeMap<String, String>, logs: &Path) -> Program {
-        let date = self.profile.session.date;
-        let source = match &self.ask.choice {
-            Choice::Generated { seed, .. } => format!("generated:{seed}:{date}"),
-            Choice::Recorded { dir, .. } => format!("recorded:{}:{date}", dir.display()),
-        };
-        let own = [("CLAXTON_SOURCE", source), ("CLAXTON_LIFELINE", "stdin".to_owned())];
-        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
-        Program {
-            name: "ingester",
-            path: self.ask.programs.join("ingester"),
-            args: Vec::new(),
-            env: env.clone().into_iter().chain(own).collect(),
-            input: Input::Nothing,
-            log: logs.join("ingester.log"),
-            listen: None,
-        }
+        broker.stop().await;
+        ran
     }
 
     /// What every process is told.
-    fn environment(
-        &self,
-        base: &str,
-        queues: &BTreeMap<Queue, QueuePair>,
-        offset: i64,
-    ) -> BTreeMap<String, String> {
+    fn environment(&self, site: &Site, broker: &str) -> BTreeMap<String, String> {
         let own = [
             ("CLAXTON_STAGE", "local".to_owned()),
-            (OFFSET_VARIABLE, offset.to_string()),
+            (OFFSET_VARIABLE, site.offset.to_string()),
             ("DATABASE_URL", self.postgres.app_url(DATABASE)),
             ("OWNED_NOTES_DIR", self.place.notes().display().to_string()),
-            ("TRADIER_BASE_URL", base.to_owned()),
+            ("TRADIER_BASE_URL", format!("http://{broker}")),
         ];
-        let queues = queues.iter().map(|(queue, pair)| (variable(*queue), pair.url.clone()));
+        let queues = site.queues.iter().map(|(queue, pair)| (variable(*queue), pair.url.clone()));
         let named = own.into_iter().chain(queues).chain(of_switches(&switches()));
         self.aws.environment().into_iter().chain(named.map(|(k, v)| (k.to_owned(), v))).collect()
     }
 
     /// The schema, the members, what was on its way, and the functions' processes.
-    async fn up(
-        &self,
-        env: &BTreeMap<String, String>,
-        logs: &Path,
-        start: UtcNanos,
-        resumes: bool,
-    ) -> anyhow::Result<Functions> {
-        let mut owner = env.clone();
+    async fn up(&self, site: &Site, profile: &SourceProfile, resumes: bool) -> anyhow::Result<Functions> {
+        let mut owner = site.env.clone();
         owner.insert("MIGRATE_DATABASE_URL".to_owned(), self.postgres.admin_url(DATABASE));
-        let migrate = self.spawn("migrate", &owner, logs).await?;
+        let migrate = self.spawn("migrate", &owner, &site.logs).await?;
         let migrated = migrate.invoke(Bytes::from_static(b"{}"), MIGRATED_WITHIN).await;
         migrate.stop().await;
         migrated.context("the schema")?;
         let members = members();
         let ledger = Store::connect(&self.postgres.app_url(DATABASE), 1).await?;
         let secrets = AwsSecrets::new(self.aws.secrets(), vec![Environment::Sandbox]);
-        enrol(&ledger, &secrets, &members, start).await?;
+        enrol(&ledger, &secrets, &members, site.start).await?;
         if resumes {
-            let (place, postgres, aws, profile) = (self.place, self.postgres, self.aws, self.profile);
-            let seed = self.ask.choice.seed();
-            Stage { place, postgres, aws, profile, seed, members: &members }.send_again(start).await?;
+            let (place, postgres, aws, seed) = (self.place, self.postgres, self.aws, self.ask.seed);
+            Stage { place, postgres, aws, profile, seed, members: &members }.send_again(site.start).await?;
         }
         let mut functions = Functions::default();
         for (queue, name, processes) in MAPPINGS {
             for _ in 0..processes {
-                functions.mapped.push((queue, Rc::new(self.spawn(name, env, logs).await?)));
+                functions.mapped.push((queue, Rc::new(self.spawn(name, &site.env, &site.logs).await?)));
             }
         }
         for name in OTHERS {
-            functions.named.insert(name, Rc::new(self.spawn(name, env, logs).await?));
+            functions.named.insert(name, Rc::new(self.spawn(name, &site.env, &site.logs).await?));
         }
         Ok(functions)
     }
@@ -292,54 +250,36 @@ impl Run<'_> {
     }
 }
 
-/// Everything that moves once broker and functions are up.
-struct Work<'a> {
-    run: &'a Run<'a>,
-    env: &'a BTreeMap<String, String>,
-    logs: &'a Path,
-    queues: &'a BTreeMap<Queue, QueuePair>,
-    clock: SystemClock,
-    start: UtcNanos,
+/// The broker of a session; at `address` where it had one.
+fn sandbox(ask: &ProcessesAsk, site: &Site, turn: &Turn, address: Option<&str>) -> Program {
+    Program {
+        name: "sandbox",
+        path: ask.programs.join("sandbox"),
+        args: vec![
+            "--lifeline".to_owned(),
+            format!("--offset-ns={}", site.offset),
+            format!("--journal={}", site.broker_dir.display()),
+            format!("--seed={}", turn.seed),
+            format!("--date={}", turn.date),
+        ],
+        env: BTreeMap::new(),
+        log: site.logs.join("sandbox.log"),
+        listen: Some(address.unwrap_or("127.0.0.1:0").to_owned()),
+    }
 }
 
-impl Work<'_> {
-    /// Starts ingester, mappings and schedules, waits until `ended` or until a program of `kept` falls, and ends all but
-    /// the broker.
-    async fn until(
-        &self,
-        ended: impl Future<Output = ()>,
-        functions: Functions,
-        kept: &mut JoinSet<anyhow::Result<()>>,
-    ) -> anyhow::Result<()> {
-        let (stop, stopping) = watch::channel(false);
-        let mut mappings = JoinSet::new();
-        for (queue, function) in &functions.mapped {
-            let Some(pair) = self.queues.get(queue) else { continue };
-            let (client, url, function) = (self.run.aws.sqs(), pair.url.clone(), Rc::clone(function));
-            let mapping = Mapping { client, queue: *queue, url, function };
-            mappings.spawn_local(mapping.run(stopping.clone()));
-        }
-        let (named, books) = (functions.named.clone(), self.run.postgres.admin_url(DATABASE));
-        let profile = self.run.profile.clone();
-        let scheduled = tokio::task::spawn_local(schedules(profile, self.clock, self.start, named, books));
-        let mut ingester = self.run.ingester(self.env, self.logs);
-        let ran = match ingester.start().await {
-            Ok(running) => {
-                kept.spawn_local(ingester.keep(running, stopping.clone()));
-                tracing::info!("up");
-                tokio::select! {
-                    () = ended => Ok(()),
-                    Some(fallen) = kept.join_next() => fallen.map_err(Into::into).and_then(|it| it),
-                }
-            }
-            Err(error) => Err(error),
-        };
-        scheduled.abort();
-        scheduled.await.ok();
-        stop.send_replace(true);
-        while mappings.join_next().await.is_some() {}
-        functions.stop().await;
-        ran
+/// The ingester of a session.
+fn ingester(ask: &ProcessesAsk, site: &Site, turn: &Turn) -> Program {
+    let source = format!("generated:{}:{}", turn.seed, turn.date);
+    let own = [("CLAXTON_SOURCE", source), ("CLAXTON_LIFELINE", "stdin".to_owned())];
+    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+    Program {
+        name: "ingester",
+        path: ask.programs.join("ingester"),
+        args: Vec::new(),
+        env: site.env.clone().into_iter().chain(own).collect(),
+        log: site.logs.join("ingester.log"),
+        listen: None,
     }
 }
 
@@ -359,64 +299,4 @@ impl Functions {
         // Nobody else holds one any more.
         join_all(all.filter_map(Rc::into_inner).map(Function::stop)).await;
     }
-}
-
-/// Fires what is scheduled for the session after `start` as its time comes; at once where that passed while the functions
-/// came up.
-async fn schedules(
-    profile: SourceProfile,
-    clock: SystemClock,
-    start: UtcNanos,
-    functions: BTreeMap<&'static str, Rc<Function>>,
-    books: String,
-) {
-    let mut fired = FuturesUnordered::new();
-    for (at, what) in schedule::of(&profile.session, &switches()) {
-        if at <= start {
-            continue;
-        }
-        let mut due = std::pin::pin!(tokio::time::sleep(at.since(clock.now())));
-        loop {
-            tokio::select! { () = due.as_mut() => break, Some(()) = fired.next() => {} }
-        }
-        let Some(function) = functions.get(what.function()).map(Rc::clone) else { continue };
-        let close = match what {
-            Scheduled::Reconcile if at > profile.session.close => last_index(&books, &profile).await,
-            Scheduled::Reconcile
-            | Scheduled::PortfolioSync
-            | Scheduled::Flatten
-            | Scheduled::FlatWatch
-            | Scheduled::Report => None,
-        };
-        let event = match close {
-            Some(close) => serde_json::json!({ "officialClose": close.to_string() }),
-            None => serde_json::json!({}),
-        };
-        fired.push(async move {
-            let payload = Bytes::from(event.to_string());
-            if let Err(error) = function.invoke(payload, SCHEDULED_TIMEOUT).await {
-                tracing::error!(function = function.name(), "{} failed at {at}: {error}", function.name());
-            }
-        });
-    }
-    while fired.next().await.is_some() {}
-}
-
-/// The index's last value of the session, which stands in for the exchange's official close.
-async fn last_index(books: &str, profile: &SourceProfile) -> Option<Points> {
-    const SQL: &str = "SELECT close_e4 FROM microbars WHERE symbol = $1 AND ts_ns BETWEEN $2 AND $3
-        AND close_e4 IS NOT NULL ORDER BY ts_ns DESC LIMIT 1";
-    let asked = async {
-        let (client, connection) = tokio_postgres::connect(books, tokio_postgres::NoTls).await?;
-        let connection = tokio::task::spawn_local(connection);
-        let (symbol, session) = (profile.index.to_string(), profile.session);
-        let row = client.query_opt(SQL, &[&symbol, &session.open.0, &session.close.0]).await?;
-        drop(client);
-        connection.await??;
-        anyhow::Ok(row.map(|it| it.try_get(0)).transpose()?.map(Points))
-    };
-    asked.await.unwrap_or_else(|error| {
-        tracing::warn!("the index's close is not known: {error:#}");
-        None
-    })
 }

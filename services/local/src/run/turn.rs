@@ -8,10 +8,12 @@ use std::rc::Rc;
 use anyhow::Context as _;
 use domain::calendar::{Session, next_session};
 use domain::market::{MarketEvent, MarketSource, OptionQuote, Points, SourceError, SourceProfile};
+use domain::money::Price;
 use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use sim::market::{GeneratedSession, SessionSpec, default_date};
 use world::day::Counts;
 
@@ -83,6 +85,40 @@ pub(crate) struct Seen {
     pub(crate) quotes: BTreeMap<OccSymbol, OptionQuote>,
 }
 
+impl Seen {
+    /// Where the day stands at `now`, with the marks of the series that `held` knows.
+    pub(crate) fn shown(&self, now: UtcNanos, speed: f64, held: impl Fn(&OccSymbol) -> bool) -> Value {
+        let phase = self.session.map(|it| match now {
+            _ if now < it.open => "before the open",
+            _ if now < it.close => "open",
+            _ => "closed",
+        });
+        let price = |it: Option<Price>| it.map(Price::to_f64);
+        let marks: Map<String, Value> = self
+            .quotes
+            .iter()
+            .filter(|it| held(it.0))
+            .map(|(series, it)| (series.to_string(), json!({ "bid": price(it.bid), "ask": price(it.ask) })))
+            .collect();
+        json!({
+            "at": now.to_string(),
+            "newYork": now.new_york().strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            "source": self.source,
+            "session": self.session.map(|it| it.date),
+            "opensAt": self.session.map(|it| it.open.to_string()),
+            "closesAt": self.session.map(|it| it.close.to_string()),
+            "phase": phase,
+            "speed": speed,
+            "index": self.index.map(|it| it.0.to_f64()),
+            "ticks": self.counts.prints.saturating_add(self.counts.quotes),
+            "microbars": self.counts.microbars,
+            "transitions": self.counts.transitions,
+            "messages": self.counts.messages,
+            "marks": marks,
+        })
+    }
+}
+
 /// A session whose events are seen as they are handed out.
 #[derive(Debug)]
 pub(crate) struct Watched {
@@ -99,13 +135,17 @@ impl MarketSource for Watched {
         let event = self.source.next_event()?;
         let mut seen = self.seen.borrow_mut();
         match &event {
-            Some(MarketEvent::Trade(symbol, trade)) if *symbol == self.source.profile().index => {
-                seen.index = Some((trade.price, trade.ts));
+            Some(MarketEvent::Trade(symbol, trade)) => {
+                seen.counts.prints = seen.counts.prints.saturating_add(1);
+                if *symbol == self.source.profile().index {
+                    seen.index = Some((trade.price, trade.ts));
+                }
             }
+            Some(MarketEvent::Quote(..)) => seen.counts.quotes = seen.counts.quotes.saturating_add(1),
             Some(MarketEvent::OptionQuote(series, quote)) => {
                 seen.quotes.insert(*series, *quote);
             }
-            Some(MarketEvent::Trade(..) | MarketEvent::Quote(..)) | None => {}
+            None => {}
         }
         Ok(event)
     }

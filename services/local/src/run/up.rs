@@ -24,7 +24,7 @@ use world::parts::{AccountFrame, Venue as _};
 use world::simulated::{Member, enrol, members};
 
 use super::env_file::{self, EnvFile};
-use super::http::{self, Front};
+use super::http::{self, Front, InProcess};
 use super::journal::Files;
 use super::parts::Local;
 use super::place::{Place, RunKey};
@@ -146,17 +146,15 @@ impl Run<'_> {
             }
             None => None,
         };
-        let front = Front {
+        let functions = InProcess {
             parts,
             transport: Https::new(&parts.venue.base(), Patience::default())?,
             seen,
             speed: self.ask.speed.times(),
             wrote: &|| pace.wake(),
         };
-        let address = listener.local_addr()?;
-        // Whoever started it may have stopped reading: that is no reason to stop.
-        writeln!(out, "claxton is up: http://{address}/").and_then(|()| out.flush()).ok();
-        eprintln!("open it in a browser, or ask `claxton status --url http://{address}`; Ctrl-C ends it");
+        let front = Front { functions };
+        http::say_where(&listener, out)?;
         tokio::select! {
             ran = self.sessions(parts, files, turn, seen, &pace) => ran,
             never = front.serve(listener) => match never {},

@@ -3,10 +3,11 @@
 use broker::transport::{Method, Reply, Request};
 use domain::time::UtcNanos;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::limits::{Budget, Group};
 use super::params::{Invalid, Params};
-use super::shape::Under;
+use super::shape::{Collapsed, Under};
 use super::stream::StreamKind;
 use super::transcript::{TranscriptEvent, body_text};
 use super::{STREAM_BASE, Sandbox};
@@ -20,6 +21,8 @@ pub(super) struct Answer {
 }
 
 const JSON: &str = "application/json;charset=UTF-8";
+/// What `/user/...` lists over all accounts.
+const USER_LISTS: [&str; 5] = ["orders", "positions", "balances", "history", "gainloss"];
 const TEXT: &str = "text/plain;charset=UTF-8";
 
 impl Answer {
@@ -28,6 +31,10 @@ impl Answer {
             Ok(body) => Self { status: 200, content: JSON, body },
             Err(_) => Self::text(500, "An error occurred while communicating with the backend."),
         }
+    }
+
+    pub(super) fn html(status: u16, text: &str) -> Self {
+        Self { status, content: "text/html", body: text.as_bytes().to_vec() }
     }
 
     pub(super) fn text(status: u16, text: &str) -> Self {
@@ -43,7 +50,7 @@ impl Answer {
     }
 
     /// What the gateway says before anything behind it is asked.
-    fn fault(status: u16, text: &str, code: &str) -> Self {
+    pub(super) fn fault(status: u16, text: &str, code: &str) -> Self {
         #[derive(Serialize)]
         struct Fault<'a> {
             faultstring: &'a str,
@@ -57,7 +64,7 @@ impl Answer {
         Self::text(401, &format!("Unauthorized Account: {account}"))
     }
 
-    fn into_reply(self, budget: Option<Budget>) -> Reply {
+    pub(super) fn into_reply(self, budget: Option<Budget>) -> Reply {
         let mut headers = vec![("content-type".to_owned(), self.content.to_owned())];
         headers.extend(budget.into_iter().flat_map(|it| it.headers()));
         Reply { status: self.status, headers, body: self.body }
@@ -83,7 +90,10 @@ impl Sandbox {
             params,
             status: reply.status,
             // Where streams are reached is the machine's doing, and the same day leaves the same transcript.
-            body: body_text(&reply.body).replace(&self.stream_base, STREAM_BASE),
+            body: match request.path.ends_with("/session") {
+                true => body_text(&reply.body).replace(&self.stream_base, STREAM_BASE),
+                false => body_text(&reply.body),
+            },
         });
         reply
     }
@@ -94,25 +104,29 @@ impl Sandbox {
             return (None, Answer::fault(401, "Invalid Access Token", code).into_reply(None));
         };
         let segments: Vec<&str> = request.path.split('/').filter(|it| !it.is_empty()).collect();
-        let Some(("v1", path)) = segments.split_first().map(|(first, rest)| (*first, rest)) else {
-            return (Some(user), Answer::text(404, "Not found: paths start with /v1/").into_reply(None));
+        let path = match segments.as_slice() {
+            ["v1", path @ ..] => path,
+            // What is in beta has no version of its own, and no other names.
+            ["beta", path @ ..] if matches!(path, ["markets", "fundamentals", ..]) => path,
+            _ => return (Some(user), Answer::text(404, "Not found: paths start with /v1/").into_reply(None)),
         };
         let group = Group::of(request.method, path);
-        let key = format!("{user}/{}/{}", token_mark(request), group.as_str());
         let (now, limits) = (self.now, self.rules.limits);
-        let budget = self.windows.entry(key).or_default().count(now, limits, group);
+        let budget = self.windows.count(&token_mark(request), now, limits, group);
         if budget.refused {
             let text =
                 format!("Rate limit quota violation. Quota limit exceeded. Identifier : {}", group.as_str());
             let fault = Answer::fault(429, &text, "policies.ratelimit.QuotaViolation");
             return (Some(user), fault.into_reply(Some(budget)));
         }
-        let answer = self.route(&user, request.method, path, &Params::of(request));
+        let params = Params::of(request);
+        let answer = params.bounded().and_then(|()| self.route(&user, request.method, path, &params));
         let reply = answer.unwrap_or_else(Answer::from).into_reply(Some(budget));
+        let reply = self.told_quotes(&user, path, reply);
         (Some(user), reply)
     }
 
-    fn route(
+    pub(super) fn route(
         &mut self,
         user: &str,
         method: Method,
@@ -130,7 +144,12 @@ impl Sandbox {
             (Post, ["accounts", "events", "session"]) => Ok(self.stream_session(user, StreamKind::Account)),
             (Post, ["markets", "events", "session"]) => Ok(self.stream_session(user, StreamKind::Market)),
             (Get | Post, ["markets", "quotes"]) => self.quotes(params),
+            (Get, ["markets", "fundamentals", _]) => self.fundamentals(params),
             (Get, ["markets", rest @ ..]) => self.market_route(rest, params),
+            (Get, ["user", what]) if USER_LISTS.contains(what) => self.of_all_accounts(user, what, params),
+            (Get | Post | Put | Delete, ["watchlists", rest @ ..]) => {
+                self.watchlist_route(user, method, rest, params)
+            }
             (Get | Post | Put | Delete, _) => {
                 Ok(Answer::text(404, &format!("Not found: {} /{}", method.as_str(), path.join("/"))))
             }
@@ -153,7 +172,7 @@ impl Sandbox {
             (Get, ["balances"]) => Ok(self.balances(account)),
             (Get, ["positions"]) => Ok(self.positions(account)),
             (Get, ["orders"]) => self.order_list(account, params),
-            (Get, ["history"]) => self.history(account, params),
+            (Get, ["history"]) => self.account_history(account, params),
             (Get, ["gainloss"]) => self.gain_loss(account, params),
             (Post, ["orders"]) => self.place(account, params),
             (Get | Put | Delete, ["orders", id]) => {
@@ -173,6 +192,24 @@ impl Sandbox {
         }
     }
 
+    /// The deprecated reads of all of a user's accounts at once: each account's own answer, with its number.
+    fn of_all_accounts(&mut self, user: &str, what: &str, params: &Params<'_>) -> Result<Answer, Invalid> {
+        let accounts = self.users.iter().find(|it| it.id == user).map(|it| it.accounts.clone());
+        let mut rows: Vec<Box<RawValue>> = Vec::new();
+        for account in accounts.unwrap_or_default() {
+            let answer = self.account_route(user, Method::Get, &account, &[what], params)?;
+            let row = String::from_utf8(answer.body).ok().and_then(|body| {
+                let rest = body.strip_prefix('{')?;
+                RawValue::from_string(format!(r#"{{"account_number":"{account}",{rest}"#)).ok()
+            });
+            match row {
+                Some(row) if answer.status == 200 => rows.push(row),
+                Some(_) | None => return Ok(Answer::text(500, "Unexpected server error")),
+            }
+        }
+        Ok(Answer::json(&Under("accounts", Under("account", Collapsed(&rows)))))
+    }
+
     fn stream_session(&mut self, user: &str, kind: StreamKind) -> Answer {
         #[derive(Serialize)]
         struct Stream {
@@ -184,7 +221,7 @@ impl Sandbox {
     }
 }
 
-/// Which of a user's tokens a window belongs to, without saying the token.
+/// Which token a window belongs to, without saying the token.
 fn token_mark(request: &Request) -> String {
     let hex = super::token_hash(&request.token);
     hex.get(..12).unwrap_or("").to_owned()

@@ -27,6 +27,7 @@ impl Sandbox {
             }
         }
         self.record(TranscriptEvent::CancelRequested { account, order: id });
+        self.race_cancel(id);
         self.schedule(now.plus(self.rules.latencies.cancel), Action::Cancel(id));
         self.touch();
         let status = if self.rules.practice.pending_cancel { "pending_cancel" } else { "ok" };

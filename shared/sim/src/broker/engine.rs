@@ -14,6 +14,7 @@ use super::account::Account;
 use super::ask::Ask;
 use super::check::{NO_BUYING_POWER, OFF_GRID, TOO_MANY_SOLD};
 use super::day_trades::SESSIONS;
+use super::faults::FaultDue;
 use super::instrument::Instrument;
 use super::margin::requirement;
 use super::order::{Leg, LegSide, Lifetime, Order, OrderClass, OrderType, Status, Terms};
@@ -49,6 +50,8 @@ pub(super) enum Action {
     Cleanup,
     /// Expired series turn into cash or shares.
     Settle,
+    /// Something that a fault put off.
+    Fault(FaultDue),
     /// A stream says that it lives.
     Heartbeat(String),
 }
@@ -134,6 +137,7 @@ impl Sandbox {
             }
             Action::Cleanup => self.cleanup(),
             Action::Settle => self.settle(),
+            Action::Fault(due) => self.act_on_fault(due),
             Action::Heartbeat(session) => self.heartbeat(&session),
         }
     }
@@ -179,6 +183,9 @@ impl Sandbox {
     }
 
     pub(super) fn open_order(&mut self, id: u64) {
+        if self.held_back(id) {
+            return;
+        }
         if self.orders.get(&id).is_some_and(|it| it.kind == OrderType::Market && it.status == Status::Pending)
         {
             // What it will cost is known better now than when it was received.
@@ -306,7 +313,8 @@ impl Sandbox {
         }
         let Ok(text) = serde_json::to_string(&OrderNotice::of(order, &self.rules.practice)) else { return };
         let due = self.now.plus(self.rules.latencies.notice);
-        self.notices.push_back(Notice { due, user, account: order.account.clone(), text });
+        let notice = Notice { due, user, account: order.account.clone(), text };
+        self.send_notice(id, notice);
     }
 }
 

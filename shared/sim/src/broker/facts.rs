@@ -123,7 +123,11 @@ impl Reader {
                 let each = (-*cash).scaled(1, *shares);
                 book.shift(Instrument::Share(series.underlying()), *shares, each);
             }
-            E::Request { .. } | E::Opened { .. } | E::Changed { .. } | E::CancelRequested { .. } => {}
+            E::FaultStruck { .. }
+            | E::Request { .. }
+            | E::Opened { .. }
+            | E::Changed { .. }
+            | E::CancelRequested { .. } => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! Requests a minute, per token and group (TRADIER.md section 2).
 
+use std::collections::BTreeMap;
+
 use broker::transport::Method;
 use domain::time::{NANOS_PER_SEC, UtcNanos};
 use serde::{Deserialize, Serialize};
@@ -11,11 +13,11 @@ const WINDOW_NS: i64 = 60 * NANOS_PER_SEC;
 /// What a request counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// Reads of users, accounts and orders.
+    /// Users, watchlists, reads of accounts and orders, account stream sessions.
     Standard,
-    /// Everything under `/markets`.
+    /// Everything under `/markets`, stream sessions included.
     Market,
-    /// Placing, changing, canceling.
+    /// Placing, previewing, changing, canceling.
     Trading,
 }
 
@@ -47,9 +49,37 @@ impl Limits {
     }
 }
 
+/// The windows of each token, under a mark that does not tell the token.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Windows(BTreeMap<String, Groups>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Groups {
+    standard: Window,
+    market: Window,
+    trading: Window,
+}
+
+impl Windows {
+    /// Counts a request of the token behind `mark`, unless its window is full.
+    pub(crate) fn count(&mut self, mark: &str, now: UtcNanos, limits: Limits, group: Group) -> Budget {
+        let groups = match self.0.get_mut(mark) {
+            Some(groups) => groups,
+            None => self.0.entry(mark.to_owned()).or_default(),
+        };
+        let window = match group {
+            Group::Standard => &mut groups.standard,
+            Group::Market => &mut groups.market,
+            Group::Trading => &mut groups.trading,
+        };
+        window.count(now, limits, group)
+    }
+}
+
 /// A minute that starts with its first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Window {
+struct Window {
     start: UtcNanos,
     used: u32,
 }
@@ -64,8 +94,8 @@ pub(crate) struct Budget {
 }
 
 impl Window {
-    /// Counts a request, unless the window is full.
-    pub(crate) fn count(&mut self, now: UtcNanos, limits: Limits, group: Group) -> Budget {
+    /// Counts a request, unless the window is full: refused ones do not count.
+    fn count(&mut self, now: UtcNanos, limits: Limits, group: Group) -> Budget {
         if self.used == 0 || now.0.saturating_sub(self.start.0) >= WINDOW_NS {
             *self = Self { start: now, used: 0 };
         }

@@ -124,7 +124,7 @@ impl Sandbox {
 
     fn try_execute(&mut self, id: u64, fresh: bool) {
         let Some(order) = self.orders.get(&id) else { return };
-        if !self.may_trade(order) || (order.kind.stops() && !order.triggered) {
+        if !self.may_trade(order) || (order.kind.stops() && !order.triggered) || self.owes_legs(id) {
             return;
         }
         let parts = match order.class {
@@ -133,6 +133,7 @@ impl Sandbox {
             OrderClass::Oto | OrderClass::Oco | OrderClass::Otoco => None,
         };
         if let Some(parts) = parts {
+            let parts = self.parts_now(id, parts);
             self.execute(id, &parts);
         }
     }

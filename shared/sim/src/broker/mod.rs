@@ -36,11 +36,13 @@ mod config;
 mod day_trades;
 mod engine;
 mod facts;
+pub mod faults;
+mod frames;
 mod instrument;
 mod ladder;
 mod limits;
 mod margin;
-mod market_api;
+mod market;
 mod matching;
 mod order;
 mod orders_api;
@@ -54,6 +56,8 @@ mod stream;
 mod touch;
 mod transcript;
 mod transport;
+mod watchlists;
+pub mod written;
 
 #[cfg(test)]
 mod tests;
@@ -61,8 +65,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::calendar::Session;
-use domain::market::{ListedSeries, MarketEvent};
+use domain::market::{ListedSeries, MarketEvent, Points};
 use domain::secret::Token;
+use domain::symbol::Underlying;
 use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +76,9 @@ pub use config::{AccountConfig, Config, Latencies, Limits, Practice, Rules, User
 pub use day_trades::DayTrades;
 pub use facts::{AccountFacts, Facts};
 pub use instrument::Instrument;
+pub use market::DayBar;
 pub use order::{Leg, LegSide, Lifetime, Order, OrderClass, OrderType, Status, Terms};
+pub use params::{pairs as read_pairs, path as read_path};
 pub use place::ForeignOrder;
 pub use reports::Reports;
 pub use stream::{AttachError, Frame, StreamKind};
@@ -80,9 +87,12 @@ pub use transport::InMemoryTransport;
 
 use book::Book;
 use engine::Due;
+use faults::Faults;
 use ladder::Ladder;
-use limits::Window;
-use stream::{Notice, StreamSession};
+use limits::Windows;
+use market::GreeksCache;
+use stream::{Audience, Notice, StreamSession};
+use watchlists::Watchlist;
 
 /// Where the real sandbox's streams are reached.
 const STREAM_BASE: &str = "wss://sandbox-ws.tradier.com";
@@ -115,17 +125,29 @@ pub struct Sandbox {
     next_position: u64,
     next_place: u64,
     next_session: u64,
-    windows: BTreeMap<String, Window>,
+    windows: Windows,
     streams: BTreeMap<String, StreamSession>,
     notices: VecDeque<Notice>,
+    /// On their way to connections, which do not outlive the process.
+    #[serde(skip)]
     frames: VecDeque<Frame>,
+    #[serde(default)]
+    watchlists: BTreeMap<String, Vec<Watchlist>>,
     stream_base: String,
     transcript: Vec<TranscriptLine>,
     lines: u64,
     revision: u64,
+    #[serde(default)]
+    faults: Faults,
     /// Orders at the market by what they trade; rebuilt from the orders.
     #[serde(skip)]
     watched: BTreeMap<Instrument, Ladder>,
+    /// Who hears the market stream of what; rebuilt from the subscriptions.
+    #[serde(skip)]
+    audience: Audience,
+    /// The hour's greeks as far as somebody asked; computed from the book.
+    #[serde(skip)]
+    greeks: GreeksCache,
 }
 
 /// A saved state that cannot be read.
@@ -162,15 +184,19 @@ impl Sandbox {
             next_position: 990_001,
             next_place: 1,
             next_session: 1,
-            windows: BTreeMap::new(),
+            windows: Windows::default(),
             streams: BTreeMap::new(),
             notices: VecDeque::new(),
             frames: VecDeque::new(),
+            watchlists: BTreeMap::new(),
             stream_base: STREAM_BASE.to_owned(),
             transcript: Vec::new(),
             lines: 0,
             revision: 0,
+            faults: Faults::default(),
             watched: BTreeMap::new(),
+            audience: Audience::default(),
+            greeks: GreeksCache::default(),
         };
         it.open_session(config.session);
         it
@@ -179,6 +205,7 @@ impl Sandbox {
     /// Takes a market event in, after whatever was due before it.
     pub fn on_market(&mut self, event: &MarketEvent) {
         self.advance(event.ts());
+        let before = if self.has_audience() { self.extremes(event) } else { None };
         let (instrument, fresh) = match event {
             MarketEvent::Trade(underlying, trade) => {
                 self.book.print(*underlying, *trade, self.session.close);
@@ -196,8 +223,8 @@ impl Sandbox {
         if self.watched.contains_key(&instrument) {
             self.match_instrument(&instrument, fresh);
         }
-        if !self.streams.is_empty() {
-            self.stream_market(event);
+        if self.has_audience() {
+            self.stream_market(event, before);
         }
     }
 
@@ -220,7 +247,7 @@ impl Sandbox {
             self.orders.remove(&id);
         }
         self.ended.clear();
-        self.book.new_session(listed);
+        self.book.new_session(&self.session, listed);
         for account in self.accounts.values_mut() {
             account.realized = domain::money::Usd::ZERO;
             account.unsettled = domain::money::Usd::ZERO;
@@ -228,6 +255,16 @@ impl Sandbox {
         }
         self.session = session;
         self.open_session(session);
+    }
+
+    /// Tells the close of the session before `underlying`'s first one here, which quotes show changes from.
+    pub fn learn_close(&mut self, underlying: Underlying, close: Points) {
+        self.book.learn_close(underlying, close);
+    }
+
+    /// Tells days before this one, for history and the 52-week range.
+    pub fn learn_days(&mut self, underlying: Underlying, days: Vec<DayBar>) {
+        self.book.learn_days(underlying, days);
     }
 
     /// Where streams are reached, such as `ws://127.0.0.1:8080`: shown in session answers.

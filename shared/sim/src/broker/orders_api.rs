@@ -37,6 +37,7 @@ impl Sandbox {
             let of_today = || order.created.new_york_date() == today;
             order.parent.is_none()
                 && order.created.plus(self.rules.latencies.list) <= self.now
+                && self.listed(order.id)
                 && ((order.is_live() && practice.earlier_listed) || of_today())
                 && wanted.as_ref().is_none_or(|it| it.contains(&super::shape::status_word(order, practice)))
         };
@@ -81,7 +82,9 @@ impl Sandbox {
 
     /// A fill's price and quantity may show later than its status.
     fn view(&self, order: &Order, tags: bool) -> View<'_> {
-        let late = order.executed_at.is_some_and(|at| self.now < at.plus(self.rules.latencies.average));
+        let late = order.executed_at.is_some_and(|at| {
+            self.now < at.plus(self.rules.latencies.average) || self.unpriced(order.id, at)
+        });
         View { tags, executions: !late, practice: &self.rules.practice }
     }
 

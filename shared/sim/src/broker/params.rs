@@ -13,6 +13,9 @@ impl Invalid {
     }
 }
 
+/// Parameters of one request at most: four legs have a dozen, and each is looked for by its name.
+const PARAMS_MAX: usize = 512;
+
 /// The parameters of one request.
 pub(crate) struct Params<'a>(Vec<(&'a str, &'a str)>);
 
@@ -22,7 +25,20 @@ impl<'a> Params<'a> {
         Self(all.map(|(name, value)| (name.as_str(), value.as_str())).collect())
     }
 
-    /// The first value of that name that is not blank.
+    /// Parameters that are already in one list.
+    pub(crate) fn over(pairs: &'a [(String, String)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect())
+    }
+
+    /// Refuses what nobody sends who means it well.
+    pub(crate) fn bounded(&self) -> Result<(), Invalid> {
+        if self.0.len() <= PARAMS_MAX {
+            return Ok(());
+        }
+        Err(Invalid::new("body", &format!("has more than {PARAMS_MAX} parameters.")))
+    }
+
+    /// The first value of that name that is not blank: of the query first, then of the form.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         let named = self.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.trim()).find(|value| !value.is_empty())
@@ -102,5 +118,91 @@ impl<'a> Params<'a> {
             count = count.max(index.saturating_add(1));
         }
         Ok(count)
+    }
+}
+
+/// Reads a query or a form: names and values, decoded, in order.
+///
+/// # Errors
+/// The text of a 400 that names what is not percent-encoded or not UTF-8.
+pub fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, String> {
+    let mut all = Vec::new();
+    for part in text.split(|it| *it == b'&').filter(|it| !it.is_empty()) {
+        let mut halves = part.splitn(2, |it| *it == b'=');
+        let (name, value) = (halves.next().unwrap_or(&[]), halves.next().unwrap_or(&[]));
+        let name = decoded(name, true).ok_or_else(|| Invalid::new("body", "is not percent-encoded.").0)?;
+        let wrong = || Invalid::new(&shown(&name), "is not percent-encoded.").0;
+        let value = decoded(value, true).ok_or_else(wrong)?;
+        all.push((name, value));
+    }
+    Ok(all)
+}
+
+/// Reads a path.
+///
+/// # Errors
+/// The text of a 400.
+pub fn path(text: &str) -> Result<String, String> {
+    let wrong = || Invalid::new("path", "is not percent-encoded.").0;
+    decoded(text.as_bytes(), false).ok_or_else(wrong)
+}
+
+/// `None` for a `%` without two hexadecimal digits and for what is not UTF-8. A plus is a blank where forms are encoded.
+fn decoded(text: &[u8], plus: bool) -> Option<String> {
+    let digit =
+        |it: Option<&u8>| it.and_then(|it| char::from(*it).to_digit(16)).and_then(|it| u8::try_from(it).ok());
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+                high << 4 | low
+            }
+            b'+' if plus => b' ',
+            other => *other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A name as an answer shows it: of a readable length, without line breaks.
+fn shown(name: &str) -> String {
+    name.chars().take(64).map(|it| if it.is_control() { ' ' } else { it }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_decoded_and_what_is_not_percent_encoded_is_named() {
+        let read = |text: &str| pairs(text.as_bytes());
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            read("a=1&&side%5B0%5D=buy+to%2Fopen&b&=x&c=1=2").unwrap(),
+            [pair("a", "1"), pair("side[0]", "buy to/open"), pair("b", ""), pair("", "x"), pair("c", "1=2")]
+        );
+        for text in ["price=%", "price=%4", "price=%zz", "price=%ff", "price=1%"] {
+            assert_eq!(
+                read(text).unwrap_err(),
+                "Invalid parameter, price: is not percent-encoded.",
+                "{text}"
+            );
+        }
+        assert_eq!(read("%zz=1").unwrap_err(), "Invalid parameter, body: is not percent-encoded.");
+        assert_eq!(pairs(b"\xff=1").unwrap_err(), "Invalid parameter, body: is not percent-encoded.");
+    }
+
+    #[test]
+    fn a_plus_is_a_blank_in_a_form_and_itself_in_a_path() {
+        assert_eq!(path("/v1/a+b%2Bc").unwrap(), "/v1/a+b+c");
+        assert!(path("/v1/%").unwrap_err().contains("path"));
+    }
+
+    #[test]
+    fn of_two_values_the_first_that_is_not_blank_counts() {
+        let given = pairs(b"price=&price=1.00&price=2.00").unwrap();
+        assert_eq!(Params::over(&given).get("price"), Some("1.00"));
     }
 }

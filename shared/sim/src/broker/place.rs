@@ -124,6 +124,7 @@ impl Sandbox {
         }
         self.notify(id);
         self.touch();
+        self.mark_order(id);
         id
     }
 

@@ -397,7 +397,7 @@ impl Sandbox {
         Ok(Answer::json(&Under("gainloss", Listed::new("closed_position", page.collect()))))
     }
 
-    pub(super) fn history(&self, account: &str, params: &Params<'_>) -> Result<Answer, Invalid> {
+    pub(super) fn account_history(&self, account: &str, params: &Params<'_>) -> Result<Answer, Invalid> {
         let asked = Asked::parse(params, 25)?;
         let types: Vec<&str> =
             params.get("type").map_or_else(Vec::new, |it| it.split(',').map(str::trim).collect());

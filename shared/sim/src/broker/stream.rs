@@ -1,11 +1,16 @@
-//! Stream sessions, order notices, heartbeats and market frames (TRADIER.md section 16).
+//! Stream sessions, subscriptions, order notices and heartbeats (TRADIER.md section 16).
+//!
+//! A session is asked for over HTTP and must be used within five minutes of market time. The first message on a
+//! connection names it and subscribes; later messages replace the subscription. A user has one stream of each kind: a
+//! second one ends the first. What a stream tells is in [`super::frames`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use domain::market::{MarketEvent, OptionQuote, Quote, Trade};
-use domain::money::Price;
 use domain::secret::Token;
+use domain::symbol::{OccSymbol, Underlying};
 use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +20,10 @@ use super::shape::uuid;
 
 /// A session must be used within this time.
 const LIFE: Duration = Duration::from_secs(300);
-/// A stream that has nothing to tell says so this often.
+/// An account stream says this often that it lives, a market stream when it had nothing else to say.
 const HEARTBEAT: Duration = Duration::from_secs(60);
+/// Symbols of one subscription at most: two whole SPX chains.
+const SYMBOLS_MAX: usize = 10_000;
 
 /// What a stream tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,13 +45,13 @@ impl StreamKind {
     }
 }
 
-/// A text for one stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A text for one stream. Frames of one fact share their text.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The session it goes to.
-    pub session: String,
+    pub session: Arc<str>,
     /// The text.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,9 +60,95 @@ pub(super) struct StreamSession {
     user: String,
     created: UtcNanos,
     attached: bool,
+    /// What its connection asked for; gone with the connection.
+    #[serde(skip)]
+    wants: Wants,
+}
+
+impl StreamSession {
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+}
+
+/// A subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Wants {
     excluded: BTreeSet<String>,
-    symbols: BTreeSet<String>,
-    filter: BTreeSet<String>,
+    subjects: BTreeSet<Subject>,
+    payloads: Payloads,
+    linebreak: bool,
+    valid_only: bool,
+}
+
+/// What a market event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    /// An index or a share.
+    Underlying(Underlying),
+    /// An option series.
+    Series(OccSymbol),
+}
+
+impl Subject {
+    fn parse(text: &str) -> Option<Self> {
+        match OccSymbol::from_str(text) {
+            Ok(series) => Some(Self::Series(series)),
+            Err(_) => Underlying::from_str(text).ok().map(Self::Underlying),
+        }
+    }
+}
+
+/// Which payloads of the market stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Payloads(u8);
+
+impl Payloads {
+    pub(super) const QUOTE: Self = Self(1);
+    pub(super) const TRADE: Self = Self(2);
+    pub(super) const SUMMARY: Self = Self(4);
+    pub(super) const TIMESALE: Self = Self(8);
+    pub(super) const TRADEX: Self = Self(16);
+    const ALL: Self = Self(31);
+
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "quote" => Some(Self::QUOTE),
+            "trade" => Some(Self::TRADE),
+            "summary" => Some(Self::SUMMARY),
+            "timesale" => Some(Self::TIMESALE),
+            "tradex" => Some(Self::TRADEX),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) const fn holds(self, one: Self) -> bool {
+        self.0 & one.0 != 0
+    }
+}
+
+/// A stream that hears of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ear {
+    pub(super) session: Arc<str>,
+    /// Its place in [`Audience::spoken`].
+    pub(super) slot: usize,
+    pub(super) payloads: Payloads,
+    pub(super) linebreak: bool,
+    pub(super) valid_only: bool,
+}
+
+/// Who hears of what: the subscriptions turned round, so that an event finds its streams without asking all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Audience {
+    pub(super) ears: BTreeMap<Subject, Vec<Ear>>,
+    /// Whether a stream was told something since its last heartbeat.
+    pub(super) spoken: Vec<bool>,
+    slots: BTreeMap<Arc<str>, usize>,
 }
 
 /// A fact on its way to its owner's account stream.
@@ -73,40 +166,143 @@ pub enum AttachError {
     /// The message is not what a client sends first.
     #[error("{{\"error\":\"invalid subscription\"}}")]
     Message,
+    /// No payload of that name.
+    #[error("{{\"error\":\"invalid filter\"}}")]
+    Filter,
+    /// More symbols than one stream carries.
+    #[error("{{\"error\":\"too many symbols\"}}")]
+    Symbols,
     /// No such session, or of the other stream, or older than five minutes.
     #[error("{{\"error\":\"session not found\"}}")]
     Session,
 }
 
-#[derive(Deserialize)]
+/// What a client asks for, in JSON on a WebSocket. Some send lists as one text with commas, some booleans as text.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Subscription {
     sessionid: String,
-    #[serde(default)]
-    events: Vec<String>,
-    #[serde(default, rename = "excludeAccounts")]
-    excluded: BTreeSet<String>,
-    #[serde(default)]
-    symbols: BTreeSet<String>,
-    #[serde(default)]
-    filter: BTreeSet<String>,
+    events: Names,
+    #[serde(rename = "excludeAccounts")]
+    excluded: Names,
+    symbols: Names,
+    filter: Names,
+    linebreak: Flag,
+    #[serde(rename = "validOnly")]
+    valid_only: Flag,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(untagged)]
+enum Names {
+    List(Vec<String>),
+    Text(String),
+    #[default]
+    Missing,
+}
+
+impl Names {
+    fn each(&self) -> impl Iterator<Item = &str> {
+        let list = match self {
+            Self::List(list) => list.as_slice(),
+            Self::Text(text) => std::slice::from_ref(text),
+            Self::Missing => &[],
+        };
+        list.iter().flat_map(|it| it.split(',')).map(str::trim).filter(|it| !it.is_empty())
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(untagged)]
+enum Flag {
+    Bool(bool),
+    Text(String),
+    #[default]
+    Missing,
+}
+
+impl Flag {
+    fn or(&self, default: bool) -> bool {
+        match self {
+            Self::Bool(it) => *it,
+            Self::Text(text) if text.eq_ignore_ascii_case("true") => true,
+            Self::Text(text) if text.eq_ignore_ascii_case("false") => false,
+            Self::Text(_) | Self::Missing => default,
+        }
+    }
+}
+
+impl Subscription {
+    /// The same as query or form parameters, for streams over HTTP.
+    fn of_params(params: &[(String, String)]) -> Self {
+        let mut ask = Self::default();
+        for (name, value) in params {
+            let value = || value.clone();
+            match name.as_str() {
+                "sessionid" => ask.sessionid = value(),
+                "events" => ask.events = Names::Text(value()),
+                "excludeAccounts" => ask.excluded = Names::Text(value()),
+                "symbols" => ask.symbols = Names::Text(value()),
+                "filter" => ask.filter = Names::Text(value()),
+                "linebreak" => ask.linebreak = Flag::Text(value()),
+                "validOnly" => ask.valid_only = Flag::Text(value()),
+                _ => {}
+            }
+        }
+        ask
+    }
+
+    fn wants(&self, kind: StreamKind) -> Result<Wants, AttachError> {
+        let mut wants = Wants {
+            linebreak: self.linebreak.or(false),
+            valid_only: self.valid_only.or(true),
+            payloads: Payloads::ALL,
+            ..Wants::default()
+        };
+        match kind {
+            StreamKind::Account => {
+                let (mut asked, mut order) = (false, false);
+                for event in self.events.each() {
+                    asked = true;
+                    order |= event == "order";
+                }
+                if asked && !order {
+                    return Err(AttachError::Message);
+                }
+                wants.excluded = self.excluded.each().map(str::to_owned).collect();
+            }
+            StreamKind::Market => {
+                let mut named: Option<Payloads> = None;
+                for name in self.filter.each() {
+                    let payload = Payloads::named(name).ok_or(AttachError::Filter)?;
+                    named = Some(named.unwrap_or_default().and(payload));
+                }
+                wants.payloads = named.unwrap_or(Payloads::ALL);
+                for (n, symbol) in self.symbols.each().enumerate() {
+                    if n >= SYMBOLS_MAX {
+                        return Err(AttachError::Symbols);
+                    }
+                    // A symbol that is none, such as `$empty$`, is heard of as often as one that never trades.
+                    wants.subjects.extend(Subject::parse(&symbol.to_ascii_uppercase()));
+                }
+            }
+        }
+        Ok(wants)
+    }
 }
 
 impl Sandbox {
     pub(super) fn new_stream(&mut self, user: &str, kind: StreamKind) -> String {
-        let now = self.now;
-        // Never connected and too old to be: nobody will ask for it again.
-        self.streams.retain(|_, it| it.attached || now.since(it.created) <= LIFE);
+        self.forget_old_sessions();
         let seed = self.rules.seed.to_le_bytes();
         let id = uuid(&[b"stream", &seed, &self.next_session.to_le_bytes(), user.as_bytes()]);
         self.next_session = self.next_session.saturating_add(1);
         let session = StreamSession {
             kind,
             user: user.to_owned(),
-            created: now,
+            created: self.now,
             attached: false,
-            excluded: BTreeSet::new(),
-            symbols: BTreeSet::new(),
-            filter: BTreeSet::new(),
+            wants: Wants::default(),
         };
         self.streams.insert(id.clone(), session);
         self.touch();
@@ -130,37 +326,67 @@ impl Sandbox {
     /// # Errors
     /// [`AttachError`]; its text is the frame to send before closing.
     pub fn attach(&mut self, now: UtcNanos, kind: StreamKind, message: &str) -> Result<String, AttachError> {
-        self.advance(now);
         let ask: Subscription = serde_json::from_str(message).map_err(|_| AttachError::Message)?;
-        let now = self.now;
-        let found = self.streams.get_mut(&ask.sessionid).filter(|it| it.kind == kind);
-        let session = found.filter(|it| it.attached || now.since(it.created) <= LIFE);
-        let session = session.ok_or(AttachError::Session)?;
-        if kind == StreamKind::Account && !ask.events.is_empty() && !ask.events.iter().any(|it| it == "order")
-        {
-            return Err(AttachError::Message);
-        }
-        let first = !session.attached;
-        session.attached = true;
-        session.excluded = ask.excluded;
-        session.symbols = ask.symbols;
-        session.filter = ask.filter;
-        let user = session.user.clone();
-        self.streams
-            .retain(|id, it| *id == ask.sessionid || it.user != user || it.kind != kind || !it.attached);
-        if first {
-            self.schedule(now.plus(HEARTBEAT), Action::Heartbeat(ask.sessionid.clone()));
-        }
-        self.touch();
-        Ok(ask.sessionid)
+        self.subscribe(now, kind, &ask)
     }
 
-    /// Forgets a stream whose connection is gone. Frames not yet taken are lost, as on the wire.
+    /// Connects a stream over HTTP by its request's parameters.
+    ///
+    /// # Errors
+    /// As [`Self::attach`].
+    pub fn attach_http(
+        &mut self,
+        now: UtcNanos,
+        kind: StreamKind,
+        params: &[(String, String)],
+    ) -> Result<String, AttachError> {
+        self.subscribe(now, kind, &Subscription::of_params(params))
+    }
+
+    fn subscribe(
+        &mut self,
+        now: UtcNanos,
+        kind: StreamKind,
+        ask: &Subscription,
+    ) -> Result<String, AttachError> {
+        self.advance(now);
+        let id = ask.sessionid.as_str();
+        let now = self.now;
+        let found = self.streams.get(id).filter(|it| it.kind == kind);
+        let session = found.filter(|it| it.attached || now.since(it.created) <= LIFE);
+        let (user, first) = session.map(|it| (it.user.clone(), !it.attached)).ok_or(AttachError::Session)?;
+        let wants = ask.wants(kind)?;
+        self.streams.retain(|other, it| other == id || it.user != user || it.kind != kind || !it.attached);
+        let mut fresh = Vec::new();
+        if let Some(session) = self.streams.get_mut(id) {
+            fresh.extend(wants.subjects.difference(&session.wants.subjects).copied());
+            session.attached = true;
+            session.wants = wants;
+        }
+        self.rebuild_audience();
+        if first {
+            self.schedule(now.plus(HEARTBEAT), Action::Heartbeat(id.to_owned()));
+        }
+        for subject in fresh {
+            self.greet(id, subject);
+        }
+        self.touch();
+        Ok(ask.sessionid.clone())
+    }
+
+    /// Ends a stream whose connection is gone. Frames not yet taken are lost, as on the wire; its session can be used
+    /// again until it is five minutes old.
     pub fn detach(&mut self, session: &str) {
-        if self.streams.remove(session).is_some() {
+        if let Some(it) = self.streams.get_mut(session)
+            && it.attached
+        {
+            it.attached = false;
+            it.wants = Wants::default();
+            self.forget_old_sessions();
+            self.rebuild_audience();
             self.touch();
         }
-        self.frames.retain(|frame| frame.session != session);
+        self.frames.retain(|frame| *frame.session != *session);
     }
 
     /// Whether a stream is connected; a newer one of its user ends it.
@@ -169,8 +395,40 @@ impl Sandbox {
     }
 
     pub(super) fn detach_all(&mut self) {
-        self.streams.retain(|_, it| !it.attached);
+        for session in self.streams.values_mut() {
+            session.attached = false;
+        }
+        self.forget_old_sessions();
+        self.rebuild_audience();
         self.frames.clear();
+    }
+
+    /// Never connected, or not any more, and too old to be: nobody will be let in by them again.
+    fn forget_old_sessions(&mut self) {
+        let now = self.now;
+        self.streams.retain(|_, it| it.attached || now.since(it.created) <= LIFE);
+    }
+
+    fn rebuild_audience(&mut self) {
+        let mut audience = Audience::default();
+        let listening = |it: &&StreamSession| it.attached && it.kind == StreamKind::Market;
+        for (id, session) in self.streams.iter().filter(|(_, it)| listening(it)) {
+            let slot = audience.spoken.len();
+            let id: Arc<str> = Arc::from(id.as_str());
+            let before = self.audience.slots.get(&id).and_then(|it| self.audience.spoken.get(*it));
+            audience.spoken.push(before.copied().unwrap_or(false));
+            for subject in &session.wants.subjects {
+                audience.ears.entry(*subject).or_default().push(Ear {
+                    session: Arc::clone(&id),
+                    slot,
+                    payloads: session.wants.payloads,
+                    linebreak: session.wants.linebreak,
+                    valid_only: session.wants.valid_only,
+                });
+            }
+            audience.slots.insert(id, slot);
+        }
+        self.audience = audience;
     }
 
     /// What is to be sent now, in order.
@@ -186,14 +444,17 @@ impl Sandbox {
     pub(super) fn release_notices(&mut self) {
         while self.notices.front().is_some_and(|it| it.due <= self.now) {
             let Some(notice) = self.notices.pop_front() else { break };
+            let text: Arc<str> = Arc::from(notice.text.as_str());
             for (id, session) in &self.streams {
                 let wants = session.attached
                     && session.kind == StreamKind::Account
                     && session.user == notice.user
-                    && !session.excluded.contains(&notice.account);
-                if wants {
-                    self.frames.push_back(Frame { session: id.clone(), text: notice.text.clone() });
+                    && !session.wants.excluded.contains(&notice.account);
+                if !wants {
+                    continue;
                 }
+                let text = if session.wants.linebreak { broken(&text) } else { Arc::clone(&text) };
+                self.frames.push_back(Frame { session: Arc::from(id.as_str()), text });
             }
         }
     }
@@ -202,117 +463,27 @@ impl Sandbox {
         let Some(stream) = self.streams.get(session).filter(|it| it.attached) else { return };
         let text = match stream.kind {
             StreamKind::Account => {
-                format!(r#"{{"event":"heartbeat","status":"active","timestamp":"{}"}}"#, self.now)
+                Some(format!(r#"{{"event":"heartbeat","status":"active","timestamp":"{}"}}"#, self.now))
             }
-            StreamKind::Market => format!(r#"{{"type":"heartbeat","timestamp":"{}"}}"#, self.now),
+            StreamKind::Market => {
+                let slot = self.audience.slots.get(session);
+                let spoken = slot.and_then(|it| self.audience.spoken.get_mut(*it));
+                let quiet = !spoken.map(std::mem::take).unwrap_or(false);
+                quiet.then(|| {
+                    format!(r#"{{"type":"heartbeat","status":"active","timestamp":"{}"}}"#, self.now)
+                })
+            }
         };
-        self.frames.push_back(Frame { session: session.to_owned(), text });
+        if let Some(text) = text {
+            let text: Arc<str> = Arc::from(text);
+            let text = if stream.wants.linebreak { broken(&text) } else { text };
+            self.frames.push_back(Frame { session: Arc::from(session), text });
+        }
         self.schedule(self.now.plus(HEARTBEAT), Action::Heartbeat(session.to_owned()));
     }
-
-    pub(super) fn stream_market(&mut self, event: &MarketEvent) {
-        if !self.streams.values().any(|it| it.attached && it.kind == StreamKind::Market) {
-            return;
-        }
-        let (symbol, sort, text) = match event {
-            MarketEvent::Trade(underlying, trade) => {
-                (underlying.to_string(), "trade", trade_text(underlying.as_str(), trade))
-            }
-            MarketEvent::Quote(underlying, quote) => {
-                (underlying.to_string(), "quote", stock_text(underlying.as_str(), quote))
-            }
-            MarketEvent::OptionQuote(series, quote) => {
-                let symbol = series.to_string();
-                let text = option_text(&symbol, quote);
-                (symbol, "quote", text)
-            }
-        };
-        for (id, session) in &self.streams {
-            let wants = session.attached
-                && session.kind == StreamKind::Market
-                && session.symbols.contains(&symbol)
-                && (session.filter.is_empty() || session.filter.contains(sort));
-            if wants {
-                self.frames.push_back(Frame { session: id.clone(), text: text.clone() });
-            }
-        }
-    }
 }
 
-#[derive(Serialize)]
-struct QuoteFrame<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    symbol: &'a str,
-    bid: f64,
-    bidsz: u32,
-    bidexch: &'static str,
-    biddate: String,
-    ask: f64,
-    asksz: u32,
-    askexch: &'static str,
-    askdate: String,
-}
-
-fn option_text(symbol: &str, quote: &OptionQuote) -> String {
-    let price = |it: Option<Price>| it.map_or(0.0, Price::to_f64);
-    quote_text(symbol, "C", quote.ts, (price(quote.bid), quote.bid_size), (price(quote.ask), quote.ask_size))
-}
-
-fn stock_text(symbol: &str, quote: &Quote) -> String {
-    let side = |it: Option<domain::market::QuoteSide>| {
-        it.map_or((0.0, 0), |it| (it.price.to_f64(), it.size.unwrap_or(0)))
-    };
-    quote_text(symbol, "Q", quote.ts, side(quote.bid), side(quote.ask))
-}
-
-fn quote_text(
-    symbol: &str,
-    exchange: &'static str,
-    ts: UtcNanos,
-    bid: (f64, u32),
-    ask: (f64, u32),
-) -> String {
-    let date = ts.millis().to_string();
-    let frame = QuoteFrame {
-        kind: "quote",
-        symbol,
-        bid: bid.0,
-        bidsz: bid.1,
-        bidexch: exchange,
-        biddate: date.clone(),
-        ask: ask.0,
-        asksz: ask.1,
-        askexch: exchange,
-        askdate: date,
-    };
-    serde_json::to_string(&frame).unwrap_or_default()
-}
-
-#[derive(Serialize)]
-struct TradeFrame<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    symbol: &'a str,
-    exch: &'static str,
-    price: String,
-    size: String,
-    cvol: String,
-    date: String,
-    last: String,
-}
-
-fn trade_text(symbol: &str, trade: &Trade) -> String {
-    let price = trade.price.to_string();
-    let frame = TradeFrame {
-        kind: "trade",
-        symbol,
-        exch: "Q",
-        price: price.clone(),
-        size: trade.size.to_string(),
-        cvol: trade.size.to_string(),
-        date: trade.ts.millis().to_string(),
-        last: price,
-    };
-    serde_json::to_string(&frame).unwrap_or_default()
+/// A text with the line break that ends a payload.
+pub(super) fn broken(text: &str) -> Arc<str> {
+    Arc::from([text, "\n"].concat())
 }

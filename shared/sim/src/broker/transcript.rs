@@ -7,6 +7,7 @@ use domain::time::UtcNanos;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::faults::Fault;
 use super::instrument::Instrument;
 use super::order::{LegSide, Lifetime, OrderClass, OrderType};
 
@@ -172,6 +173,15 @@ pub enum TranscriptEvent {
         account: String,
         /// Its number.
         order: u64,
+    },
+    /// A fault on demand struck.
+    FaultStruck {
+        /// Which.
+        fault: Fault,
+        /// The rule's number in its script, from 1; absent for one that was drawn by its rate.
+        rule: Option<usize>,
+        /// What it struck.
+        on: String,
     },
     /// The session closed.
     SessionClosed {

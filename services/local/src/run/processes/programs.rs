@@ -6,16 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use domain::market::MarketSource;
-use serde::Serialize;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, BufWriter};
+use anyhow::{Context as _, anyhow, bail};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::run::Choice;
 use crate::runtime_api::{end, told};
 
 /// How long a program has to end when asked: it writes what it has in hand.
@@ -29,15 +26,6 @@ const FAILURES_MAX: u32 = 5;
 /// The wait before it is started again, doubled each time.
 const RESTART_WAIT: Duration = Duration::from_millis(100);
 
-/// What goes to a program's standard input. It stays open as long as we live: the program ends with us.
-#[derive(Debug, Clone)]
-pub(super) enum Input {
-    /// Nothing.
-    Nothing,
-    /// A recorded session, as lines.
-    Session(Choice),
-}
-
 /// A program to keep running.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
@@ -45,34 +33,57 @@ pub(super) struct Program {
     pub(super) path: PathBuf,
     pub(super) args: Vec<String>,
     pub(super) env: BTreeMap<String, String>,
-    pub(super) input: Input,
     pub(super) log: PathBuf,
     /// Where it should listen, for a program that tells where it does.
     pub(super) listen: Option<String>,
 }
 
-/// A started program with what holds its input open.
-pub(super) struct Running {
+/// A started program. Its input stays open as long as we live: it ends with us.
+struct Running {
     child: Child,
-    _input: Held,
+    _input: Option<ChildStdin>,
 }
 
-enum Held {
-    Open { _pipe: Option<ChildStdin> },
-    Fed(JoinHandle<()>),
+/// A program that is kept running.
+pub(super) struct Kept {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<anyhow::Error>,
+    address: String,
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Self::Fed(task) = self {
-            task.abort();
+impl Kept {
+    /// Starts it; one that listens is waited for.
+    pub(super) async fn start(mut program: Program) -> anyhow::Result<Self> {
+        let running = program.start().await?;
+        let address = program.listen.clone().unwrap_or_default();
+        let (stop, stopping) = watch::channel(false);
+        let task = tokio::task::spawn_local(program.keep(running, stopping));
+        Ok(Self { stop, task, address })
+    }
+
+    /// Where it listens; empty for one that does not.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Waits until it ended by itself too often, and tells why.
+    pub(super) async fn fallen(&mut self) -> anyhow::Error {
+        (&mut self.task).await.unwrap_or_else(Into::into)
+    }
+
+    /// Asks it to end and waits for it.
+    pub(super) async fn stop(&mut self) {
+        self.stop.send_replace(true);
+        if !self.task.is_finished() {
+            // Stopped is all it can say now.
+            (&mut self.task).await.ok();
         }
     }
 }
 
 impl Program {
     /// Starts it; one that listens is waited for, and its address kept for the next start.
-    pub(super) async fn start(&mut self) -> anyhow::Result<Running> {
+    async fn start(&mut self) -> anyhow::Result<Running> {
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("cannot write {}", self.log.display()))?;
         let mut command = Command::new(&self.path);
@@ -86,13 +97,7 @@ impl Program {
         command.stdin(Stdio::piped()).stderr(log).process_group(0).kill_on_drop(true);
         let mut child =
             command.spawn().with_context(|| format!("cannot run {}: build it first", self.path.display()))?;
-        let pipe = child.stdin.take();
-        let _input = match (&self.input, pipe) {
-            (Input::Session(choice), Some(pipe)) => {
-                Held::Fed(tokio::task::spawn_local(feed(choice.open()?, pipe)))
-            }
-            (Input::Session(_) | Input::Nothing, pipe) => Held::Open { _pipe: pipe },
-        };
+        let _input = child.stdin.take();
         if let Some(out) = child.stdout.take() {
             let said = tokio::time::timeout(UP_WITHIN, first_line(out)).await;
             let address =
@@ -105,15 +110,8 @@ impl Program {
         Ok(Running { child, _input })
     }
 
-    /// Keeps it running until told to stop.
-    ///
-    /// # Errors
-    /// It ended by itself too often.
-    pub(super) async fn keep(
-        mut self,
-        mut running: Running,
-        mut stop: watch::Receiver<bool>,
-    ) -> anyhow::Result<()> {
+    /// Keeps it running until told to stop or until it has ended by itself too often; tells which.
+    async fn keep(mut self, mut running: Running, mut stop: watch::Receiver<bool>) -> anyhow::Error {
         let mut failures: u32 = 0;
         loop {
             let begun = Instant::now();
@@ -121,54 +119,29 @@ impl Program {
                 ended = running.child.wait() => ended.map_or_else(|it| it.to_string(), |it| it.to_string()),
                 () = told(&mut stop) => {
                     end(running.child, GRACE).await;
-                    return Ok(());
+                    return anyhow!("{} was stopped", self.name);
                 }
             };
             failures = if begun.elapsed() >= WELL_AFTER { 1 } else { failures.saturating_add(1) };
             if failures > FAILURES_MAX {
-                bail!(
-                    "{} ends again and again ({ended}): its last words are in {}",
-                    self.name,
-                    self.log.display()
-                );
+                let log = self.log.display();
+                return anyhow!("{} ends again and again ({ended}): its last words are in {log}", self.name);
             }
             tracing::warn!(program = self.name, %ended, "a program ended and is started again");
             tokio::select! {
                 () = tokio::time::sleep(RESTART_WAIT.saturating_mul(1 << failures)) => {}
-                () = told(&mut stop) => return Ok(()),
+                () = told(&mut stop) => return anyhow!("{} was stopped", self.name),
             }
-            running = self.start().await?;
+            running = match self.start().await {
+                Ok(running) => running,
+                Err(error) => return error,
+            };
         }
     }
 }
 
 async fn first_line(out: ChildStdout) -> Option<String> {
     BufReader::new(out).lines().next_line().await.ok().flatten()
-}
-
-/// Writes a session as lines, its profile first, as fast as they are read; then holds the pipe open.
-async fn feed(mut source: Box<dyn MarketSource>, pipe: ChildStdin) {
-    let mut pipe = BufWriter::new(pipe);
-    let fed = async {
-        line(&mut pipe, source.profile()).await?;
-        pipe.flush().await?;
-        while let Some(event) = source.next_event()? {
-            line(&mut pipe, &event).await?;
-        }
-        pipe.flush().await?;
-        anyhow::Ok(())
-    };
-    match fed.await {
-        Ok(()) => std::future::pending().await,
-        // The reader is gone: whoever watches it sees that.
-        Err(error) => tracing::warn!("the session was not fed to its end: {error:#}"),
-    }
-}
-
-async fn line(pipe: &mut BufWriter<ChildStdin>, it: &impl Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_vec(it)?;
-    text.push(b'\n');
-    Ok(pipe.write_all(&text).await?)
 }
 
 /// The first of `names` that is no file in `dir`, with the command that builds it.

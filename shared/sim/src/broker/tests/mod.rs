@@ -1,6 +1,7 @@
 //! The sandbox from outside: requests in, replies and transcript out.
 
 mod client;
+mod market;
 mod matching;
 mod rules;
 mod session;
