@@ -1,6 +1,5 @@
 //! HTTP requests to the broker's own and back. Whatever is malformed is a 400 that says what is wrong.
 
-use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,12 +7,16 @@ use broker::transport::{Method, Reply, Request};
 use bytes::Bytes;
 use domain::ports::Clock;
 use domain::secret::Token;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use sim::broker::StreamKind;
+use sim::broker::faults::Disposition;
 
+use crate::control;
+use crate::cut::{Cut, Severed};
 use crate::listener::Shared;
 use crate::stream;
 
@@ -22,13 +25,16 @@ const BODY_MAX: usize = 1 << 20;
 /// A body that has not arrived by then does not.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Severed>>;
 
 pub(crate) async fn handle<C: Clock + 'static>(
     shared: Rc<Shared<C>>,
     request: hyper::Request<Incoming>,
-) -> Result<Answer, Infallible> {
-    let _handling = shared.handling();
+) -> Result<Answer, Severed> {
+    let handling = shared.handling();
+    if request.uri().path().starts_with(control::PREFIX) {
+        return Ok(control::handle(&shared, request).await);
+    }
     let kind =
         [StreamKind::Account, StreamKind::Market].into_iter().find(|it| it.path() == request.uri().path());
     if let Some(kind) = kind {
@@ -39,13 +45,32 @@ pub(crate) async fn handle<C: Clock + 'static>(
         Err(why) => return Ok(closing(&why)),
     };
     let now = shared.clock.now();
-    let reply = shared.sandbox.borrow_mut().answer(now, &request);
+    let disposition = shared.sandbox.borrow_mut().dispose(now, &request);
     if !shared.journal() {
         // The change stands but is not safe: the outcome is unknown to the caller, as with the real one.
         return Ok(text(500, "An error occurred while communicating with the backend."));
     }
     shared.flush_frames();
-    Ok(response(reply))
+    match disposition {
+        Disposition::Reply(reply) => Ok(response(reply)),
+        Disposition::NoAnswer => Err(Severed),
+        Disposition::Cut { reply, at } => {
+            let body = Cut::new(&reply.body, at);
+            Ok(response(Reply { body: Vec::new(), ..reply }).map(|_| body.boxed_unsync()))
+        }
+        Disposition::Late { at, reply } => {
+            // Market time must be free to move on: nothing is in flight while this waits.
+            drop(handling);
+            shared.until(at).await.then(|| response(reply)).ok_or(Severed)
+        }
+        Disposition::Held { at, ticket } => {
+            drop(handling);
+            let reached = shared.until(at).await;
+            shared.settle();
+            let reply = shared.sandbox.borrow_mut().take_late(ticket).filter(|_| reached);
+            reply.map(response).ok_or(Severed)
+        }
+    }
 }
 
 /// A request, or why it is none.
@@ -106,8 +131,8 @@ fn bearer(headers: &HeaderMap) -> &str {
     }
 }
 
-fn response(reply: Reply) -> Answer {
-    let mut response = Response::new(Full::new(Bytes::from(reply.body)));
+pub(crate) fn response(reply: Reply) -> Answer {
+    let mut response = Response::new(whole(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -115,6 +140,11 @@ fn response(reply: Reply) -> Answer {
         }
     }
     response
+}
+
+/// A body that arrives whole.
+pub(crate) fn whole(body: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, Severed> {
+    Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 pub(crate) fn text(status: u16, text: &str) -> Answer {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use domain::ports::Clock;
+use domain::time::UtcNanos;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,6 +15,7 @@ use sim::broker::Sandbox;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::control::Control;
 use crate::http;
 
 /// Connections open at once; more are closed at once.
@@ -45,6 +47,10 @@ pub(crate) struct Shared<C> {
     frames_waiting: Cell<usize>,
     frames_sent: Cell<u64>,
     activity: Notify,
+    /// Market time moved on.
+    moved: Notify,
+    /// Who may steer the run from outside, where that is allowed.
+    pub(crate) control: RefCell<Option<Rc<Control>>>,
     pub(crate) streams: RefCell<BTreeMap<String, mpsc::Sender<String>>>,
     pub(crate) ending: watch::Receiver<bool>,
 }
@@ -79,6 +85,33 @@ impl<C: Clock> Shared<C> {
                 self.sandbox.borrow_mut().detach(&frame.session);
             }
         }
+    }
+
+    /// Waits until market time reaches `at`; false when the listener ends before.
+    pub(crate) async fn until(&self, at: UtcNanos) -> bool {
+        let mut ending = self.ending.clone();
+        loop {
+            let moved = self.moved.notified();
+            if self.clock.now() >= at {
+                return true;
+            }
+            tokio::select! { () = moved => {}, _ = ending.wait_for(|it| *it) => return false }
+        }
+    }
+
+    /// Brings the broker to the clock's time and tells everybody: what fell due, frames, that time moved on.
+    pub(crate) fn settle(&self) -> bool {
+        let now = self.clock.now();
+        self.sandbox.borrow_mut().advance(now);
+        let journaled = self.journal();
+        self.flush_frames();
+        self.moved.notify_waiters();
+        journaled
+    }
+
+    /// Lets the runner look at the clock again.
+    pub(crate) fn wake(&self) {
+        self.activity.notify_waiters();
     }
 
     pub(crate) fn frame_done(&self, written: bool) {
@@ -145,6 +178,8 @@ impl<C: Clock + 'static> Listener<C> {
             frames_waiting: Cell::new(0),
             frames_sent: Cell::new(0),
             activity: Notify::new(),
+            moved: Notify::new(),
+            control: RefCell::new(None),
             streams: RefCell::new(BTreeMap::new()),
             ending,
         });
@@ -185,7 +220,13 @@ impl<C: Clock + 'static> Listener<C> {
     pub fn flush_frames(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.shared.journal(), "the sandbox could not journal a change");
         self.shared.flush_frames();
+        self.shared.moved.notify_waiters();
         Ok(())
+    }
+
+    /// Lets whoever reaches the port from this machine steer the run under `/_sandbox/`.
+    pub fn control(&self, control: Control) {
+        self.shared.control.replace(Some(Rc::new(control)));
     }
 
     /// Stops accepting, lets answers finish for at most two seconds, ends every stream.

@@ -3,10 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use domain::ports::Clock;
 use futures_util::{SinkExt, StreamExt};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use hyper::upgrade::Upgraded;
@@ -36,7 +34,7 @@ pub(crate) fn upgrade<C: Clock + 'static>(
     shared: &Rc<Shared<C>>,
     kind: StreamKind,
     mut request: hyper::Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> http::Answer {
     let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY).map(|it| derive_accept_key(it.as_bytes()))
     else {
         return http::text(400, "Invalid parameter, upgrade: this path is a WebSocket.");
@@ -57,7 +55,7 @@ pub(crate) fn upgrade<C: Clock + 'static>(
             Err(error) => tracing::debug!(%error, "a stream ended before it began"),
         }
     });
-    let mut response = Response::new(Full::new(Bytes::new()));
+    let mut response = Response::new(http::whole(""));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
