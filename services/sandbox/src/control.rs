@@ -190,7 +190,8 @@ fn act<C: Clock>(shared: &Rc<Shared<C>>, control: &Control, asked: &Asked) -> Re
 }
 
 fn answer(content: &str, body: Vec<u8>) -> Answer {
-    response(Reply { status: 200, headers: vec![("content-type".to_owned(), content.to_owned())], body })
+    let headers = vec![("content-type".to_owned(), content.to_owned())];
+    response(Reply { status: 200, headers, body }, true)
 }
 
 fn state<C: Clock>(shared: &Rc<Shared<C>>, control: &Control) -> Answer {

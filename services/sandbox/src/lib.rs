@@ -7,16 +7,18 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+mod answer;
 mod control;
-mod cut;
 mod http;
 pub mod journal;
 mod listener;
 pub mod market;
+mod outlet;
 pub mod play;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod xml;
 
 pub use control::Control;
 pub use listener::{BindError, Journal, Listener};
