@@ -1,40 +1,29 @@
 //! Account event streams of every active account: a session by the API, the WebSocket it names, frames into the ledger.
 //!
-//! A stream only wakes the poller, and what happened while none was connected is not told again. So after each connect
-//! every order of an open intent is asked for.
+//! [`broker::stream`] decides about sessions, gaps and waits. Here is whose streams are followed, what is asked for after
+//! a gap, and where frames go.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use broker::StreamSession;
 use broker::connector::Connector;
+use broker::stream::socket::{Follower, Heard, follow};
+use broker::stream::{Ended, Gap, StreamLimits, StreamPlan, Subscription};
 use broker::transport::Transport;
 use domain::account::AccountRef;
-use domain::ports::{Brokers as _, Clock, Ledger, Secrets};
-use futures_util::{SinkExt as _, StreamExt as _};
+use domain::ports::{Brokers as _, Clock, Ledger, LedgerError, Secrets};
 use ingester::account_stream::on_broker_frame;
 use rustls::ClientConfig;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{Connector as Tls, connect_async_tls_with_config};
 
-use crate::backoff::Backoff;
+pub(crate) use broker::stream::socket::tls;
 
 /// How often the list of active accounts is read.
 const ROLL_CALL: Duration = Duration::from_secs(15);
-/// A connection is up by then or not at all.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
-/// Heartbeats come each minute: a stream silent for longer than two of them is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(150);
-/// A stream that brought data and lived this long is stable: the next failure starts the waits anew.
-const STABLE_AFTER: Duration = Duration::from_secs(30);
-/// The wait before a new connection: the first and the longest.
-const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
 /// Opens sessions of account streams.
 pub(crate) trait Sessions {
@@ -46,15 +35,6 @@ impl<S: Secrets, T: Transport + Clone, C: Clock + Clone> Sessions for Connector<
     async fn open(&self, account: &AccountRef) -> anyhow::Result<StreamSession> {
         Ok(self.account(account).await?.stream_session().await?)
     }
-}
-
-/// TLS that trusts the web's roots.
-pub(crate) fn tls() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// What following streams takes.
@@ -110,64 +90,54 @@ where
 
     /// Follows one account, connecting again whenever its stream ends.
     async fn follow(self: Rc<Self>, account: AccountRef) {
-        let mut backoff = Backoff::new(WAIT.0, WAIT.1);
-        loop {
-            let mut heard: Option<Instant> = None;
-            let ended = self.listen(&account, &mut heard).await;
-            if heard.is_some_and(|since| since.elapsed() >= STABLE_AFTER) {
-                backoff.worked();
-            }
-            let wait = backoff.failed();
-            let why = ended.err().map_or_else(|| "the broker closed it".to_owned(), |it| format!("{it:#}"));
-            tracing::warn!(account = %account.account, ?wait, "account stream ended: {why}");
-            tokio::time::sleep(wait).await;
-        }
+        let plan = StreamPlan::new(Subscription::Orders, StreamLimits::default());
+        follow(plan, &OneAccount { streams: &self, account }, Arc::clone(&self.tls)).await;
     }
+}
 
-    /// One connection, until it ends. `heard` is when its first good frame came.
-    async fn listen(&self, account: &AccountRef, heard: &mut Option<Instant>) -> anyhow::Result<()> {
-        let StreamSession { url, session_id } = self.brokers.open(account).await.context("no session")?;
-        let connector = Some(Tls::Rustls(Arc::clone(&self.tls)));
-        let connecting = connect_async_tls_with_config(&url, None, true, connector);
-        let connected = tokio::time::timeout(CONNECTED_WITHIN, connecting).await;
-        let (mut socket, _) = connected.context("no connection in time")?.context("no connection")?;
-        let hello =
-            serde_json::json!({ "events": ["order"], "sessionid": session_id, "excludeAccounts": [] });
-        socket.send(Message::text(hello.to_string())).await.context("no subscription")?;
-        self.ask_for_all(account).await?;
-        tracing::info!(account = %account.account, "account stream connected");
-        loop {
-            let Ok(next) = tokio::time::timeout(SILENCE_MAX, socket.next()).await else {
-                bail!("silent for {SILENCE_MAX:?}");
-            };
-            let text = match next {
-                Some(Ok(Message::Text(text))) => text,
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => {
-                    continue;
-                }
-                Some(Ok(Message::Close(_))) | None => return Ok(()),
-                Some(Err(error)) => return Err(error.into()),
-            };
-            let frame = on_broker_frame(&self.ledger, account, &text, self.clock.now()).await?;
-            if !frame.orders.is_empty() {
-                self.written.notify_one();
-            }
-            if frame.heartbeats > 0 || !frame.orders.is_empty() {
-                heard.get_or_insert_with(Instant::now);
-            }
-        }
-    }
+/// One account's stream.
+struct OneAccount<'a, L, B, C> {
+    streams: &'a AccountStreams<L, B, C>,
+    account: AccountRef,
+}
 
+impl<L: Ledger, B: Sessions, C: Clock> OneAccount<'_, L, B, C> {
     /// Has every order of an open intent asked for: the broker does not repeat what it told while nobody listened.
-    async fn ask_for_all(&self, account: &AccountRef) -> anyhow::Result<()> {
-        let now = self.clock.now();
-        for view in self.ledger.open_intents(account).await? {
+    async fn ask_for_all(&self) -> Result<(), LedgerError> {
+        let now = self.streams.clock.now();
+        for view in self.streams.ledger.open_intents(&self.account).await? {
             for order in view.attempts.iter().filter_map(|it| it.broker_order) {
-                self.ledger.record_broker_event(account, order, now).await?;
+                self.streams.ledger.record_broker_event(&self.account, order, now).await?;
             }
         }
-        self.written.notify_one();
+        self.streams.written.notify_one();
         Ok(())
+    }
+}
+
+impl<L: Ledger, B: Sessions, C: Clock> Follower for OneAccount<'_, L, B, C> {
+    async fn open(&self) -> Result<StreamSession, String> {
+        self.streams.brokers.open(&self.account).await.map_err(|it| format!("{it:#}"))
+    }
+
+    async fn on_gap(&self, gap: Gap) -> Result<(), String> {
+        self.ask_for_all().await.map_err(|it| it.to_string())?;
+        tracing::info!(account = %self.account.account, again = gap.since.is_some(), "account stream connected");
+        Ok(())
+    }
+
+    async fn on_text(&self, text: &str) -> Result<Heard, String> {
+        let AccountStreams { ledger, clock, written, .. } = self.streams;
+        let frame =
+            on_broker_frame(ledger, &self.account, text, clock.now()).await.map_err(|it| it.to_string())?;
+        if !frame.orders.is_empty() {
+            written.notify_one();
+        }
+        Ok(Heard { good: frame.is_good(), error: frame.error })
+    }
+
+    fn on_end(&self, why: &Ended, wait: Duration) {
+        tracing::warn!(account = %self.account.account, ?wait, "account stream ended: {why}");
     }
 }
 
@@ -178,9 +148,11 @@ mod tests {
     use domain::ids::{AccountId, BrokerOrderId, UserId};
     use domain::ports::{CredentialChange, Message as Outgoing};
     use domain::time::UtcNanos;
+    use futures_util::{SinkExt as _, StreamExt as _};
     use sim::ledger::MemLedger;
     use tokio::net::TcpListener;
     use tokio_tungstenite::accept_async;
+    use tokio_tungstenite::tungstenite::Message;
 
     struct Always(UtcNanos);
 

@@ -1,34 +1,32 @@
-//! Waits that grow while something keeps failing.
+//! Waits that grow while something keeps failing, on this program's clock.
 
 use std::time::Duration;
 
+use broker::stream::Waits;
 use tokio::time::Instant;
 
-/// The wait before the next try: doubled by each failure up to a limit.
+/// The wait before the next try, and until when it lasts.
 #[derive(Debug)]
 pub(crate) struct Backoff {
-    first: Duration,
-    longest: Duration,
-    next: Duration,
+    waits: Waits,
     until: Option<Instant>,
 }
 
 impl Backoff {
     pub(crate) const fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest, next: first, until: None }
+        Self { waits: Waits::new(first, longest), until: None }
     }
 
     /// It failed: the wait that follows.
     pub(crate) fn failed(&mut self) -> Duration {
-        let wait = self.next;
-        self.next = wait.saturating_mul(2).min(self.longest);
+        let wait = self.waits.failed();
         self.until = Instant::now().checked_add(wait);
         wait
     }
 
     /// It worked: the next failure waits as the first did.
     pub(crate) const fn worked(&mut self) {
-        self.next = self.first;
+        self.waits.worked();
         self.until = None;
     }
 
@@ -43,13 +41,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn waits_double_up_to_the_limit_and_begin_anew_after_success() {
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
-        let waits: Vec<u64> = (0..5).map(|_| backoff.failed().as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 5, 5]);
+    async fn what_is_left_of_a_wait_shrinks_with_time_and_is_nothing_after_success() {
+        let mut backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(10));
+        backoff.failed();
         tokio::time::advance(Duration::from_secs(3)).await;
         assert_eq!(backoff.left(), Duration::from_secs(2));
         backoff.worked();
-        assert_eq!((backoff.left(), backoff.failed()), (Duration::ZERO, Duration::from_secs(1)));
+        assert_eq!((backoff.left(), backoff.failed()), (Duration::ZERO, Duration::from_secs(5)));
     }
 }

@@ -31,16 +31,33 @@ impl Files {
     /// The disk's, with the file.
     pub fn write(&self, sandbox: &mut Sandbox) -> anyhow::Result<()> {
         let lines = sandbox.take_transcript();
-        let path = self.dir.join(TRANSCRIPT);
-        if !lines.is_empty() {
-            let mut text = Vec::new();
-            for line in &lines {
-                serde_json::to_writer(&mut text, line)?;
-                text.push(b'\n');
-            }
-            let file = OpenOptions::new().create(true).append(true).open(&path);
-            file.and_then(|mut it| it.write_all(&text)).with_context(|| unwritable(&path))?;
+        self.append(&lines)?;
+        self.save(sandbox)
+    }
+
+    /// Writes lines of the transcript.
+    ///
+    /// # Errors
+    /// The disk's, with the file.
+    pub fn append(&self, lines: &[TranscriptLine]) -> anyhow::Result<()> {
+        if lines.is_empty() {
+            return Ok(());
         }
+        let path = self.dir.join(TRANSCRIPT);
+        let mut text = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut text, line)?;
+            text.push(b'\n');
+        }
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut it| it.write_all(&text)).with_context(|| unwritable(&path))
+    }
+
+    /// Writes the state.
+    ///
+    /// # Errors
+    /// The disk's, with the file.
+    pub fn save(&self, sandbox: &Sandbox) -> anyhow::Result<()> {
         let (path, fresh) = (self.dir.join(STATE), self.dir.join("broker.json.new"));
         fs::write(&fresh, sandbox.to_bytes()?)
             .and_then(|()| fs::rename(&fresh, &path))
@@ -103,5 +120,5 @@ pub fn read_transcript(path: &Path) -> anyhow::Result<Vec<TranscriptLine>> {
 }
 
 fn unwritable(path: &Path) -> String {
-    format!("cannot write {}: make room or choose another --data-dir", path.display())
+    format!("cannot write {}: make room or choose another directory", path.display())
 }

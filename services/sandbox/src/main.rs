@@ -1,15 +1,23 @@
 //! The sandbox as a program of its own: one session's market at the wall's pace behind Tradier's API.
 
-mod market;
-mod play;
-
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
+use domain::ports::Clock as _;
+use domain::time::UtcNanos;
 use jiff::civil::Date;
+use lambda_kit::clock::SystemClock;
 use lambda_kit::env::Env;
+use sandbox::accounts;
+use sandbox::market::{Feed, speed};
+use sandbox::play::{Play, Setup, Start};
+use sim::broker::Rules;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Tradier's API for one session, on this machine.
 ///
@@ -35,7 +43,7 @@ struct Ask {
     #[arg(long, value_name = "NS", allow_negative_numbers = true)]
     offset_ns: Option<i64>,
     /// How many times real speed market time goes, from 0.001 to 1000.
-    #[arg(long, value_name = "X", default_value = "1", conflicts_with = "offset_ns", value_parser = market::speed)]
+    #[arg(long, value_name = "X", default_value = "1", conflicts_with = "offset_ns", value_parser = speed)]
     speed: f64,
     /// Keep transcript and state in this directory, and go on from there.
     #[arg(long, value_name = "DIR")]
@@ -48,13 +56,71 @@ struct Ask {
 fn main() -> ExitCode {
     let ask = Ask::parse();
     lambda_kit::logs::init(&Env::of_process());
-    match lambda_kit::block_on(async { play::run(&ask).await.map_err(|it| format!("{it:#}").into()) }) {
+    match lambda_kit::block_on(async { run(ask).await.map_err(|it| format!("{it:#}").into()) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sandbox: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn wall() -> UtcNanos {
+    SystemClock::default().now()
+}
+
+/// Runs until asked to stop.
+async fn run(ask: Ask) -> anyhow::Result<()> {
+    let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let (ended, end) = oneshot::channel();
+    // Without a lifeline nobody lets go of it, and the end of input means nothing.
+    let mut held = Some(ended);
+    let (profile, feed) = match (ask.events, ask.lifeline) {
+        (true, _) => Feed::of_input(held.take())?,
+        (false, lifeline) => {
+            if let Some(ended) = held.take_if(|_| lifeline) {
+                watch_input(ended);
+            }
+            Feed::generated(ask.seed, ask.date)?
+        }
+    };
+    let start = match ask.offset_ns {
+        Some(offset) => Start::Offset(offset),
+        None => Start::At { at: profile.session.open, speed: ask.speed, holds_at_close: false },
+    };
+    let play = Play::start(Setup {
+        listen: ask.listen,
+        profile,
+        feed,
+        start,
+        users: accounts::group()?,
+        rules: Rules::live(ask.seed),
+        faults: None,
+        journal: ask.journal,
+        control: false,
+        wall,
+    })
+    .await?;
+    {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "listening on {}", play.address()).and_then(|()| out.flush())?;
+    }
+    let played = tokio::select! {
+        played = play.run() => played,
+        _ = term.recv() => Ok(()),
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = end => Ok(()),
+    };
+    let stopped = play.stop().await;
+    played.and(stopped)
+}
+
+/// Tells when standard input ends.
+fn watch_input(ended: oneshot::Sender<()>) {
+    std::thread::spawn(move || {
+        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).ok();
+        ended.send(()).ok();
+    });
 }
 
 #[cfg(test)]

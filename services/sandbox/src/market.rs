@@ -1,23 +1,29 @@
-//! The session the sandbox plays, and its clock.
+//! The session a sandbox plays, and its clock.
 
 use std::cell::Cell;
 use std::io::BufRead as _;
+use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use domain::market::{MarketEvent, MarketSource, SourceProfile};
 use domain::ports::Clock;
 use domain::time::UtcNanos;
 use jiff::civil::Date;
-use lambda_kit::clock::SystemClock;
 use sim::market::{GeneratedSession, SessionSpec, default_date};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Events read ahead of the market.
 const AHEAD: usize = 4_096;
+/// The slowest and the fastest pace.
+const SPEEDS: std::ops::RangeInclusive<f64> = 0.001..=1_000.0;
 
-/// Reads a speed.
-pub(crate) fn speed(text: &str) -> Result<f64, String> {
-    let speed = text.parse().ok().filter(|it| (0.001..=1_000.0).contains(it));
+/// Reads a speed: how many times real time, from 0.001 to 1000.
+///
+/// # Errors
+/// What was expected.
+pub fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|it| SPEEDS.contains(it));
     speed.ok_or_else(|| format!("{text:?} is no speed: expected a number from 0.001 to 1000, such as 60"))
 }
 
@@ -32,24 +38,37 @@ pub(crate) enum Next {
 }
 
 /// Where the market comes from, with its next event in hand.
-pub(crate) enum Feed {
-    /// A generated session.
-    Generated(Box<GeneratedSession>, Option<MarketEvent>),
+pub struct Feed {
+    source: Source,
+    hand: Option<MarketEvent>,
+}
+
+enum Source {
+    Session(Box<dyn MarketSource>),
     /// Lines that a thread reads, because reading them may wait.
-    Lines(mpsc::Receiver<MarketEvent>, Option<MarketEvent>),
+    Lines(mpsc::Receiver<MarketEvent>),
 }
 
 impl Feed {
-    pub(crate) fn generated(seed: u64, date: Option<Date>) -> anyhow::Result<(SourceProfile, Self)> {
+    /// A session, with its profile.
+    pub fn of(source: Box<dyn MarketSource>) -> (SourceProfile, Self) {
+        (source.profile().clone(), Self { source: Source::Session(source), hand: None })
+    }
+
+    /// A generated session, on a date of its own where none is given.
+    ///
+    /// # Errors
+    /// A date without a session.
+    pub fn generated(seed: u64, date: Option<Date>) -> anyhow::Result<(SourceProfile, Self)> {
         let date = date.unwrap_or_else(|| default_date(seed));
-        let source = GeneratedSession::new(&SessionSpec { seed, date, shape: None })?;
-        Ok((source.profile().clone(), Self::Generated(Box::new(source), None)))
+        Ok(Self::of(Box::new(GeneratedSession::new(&SessionSpec { seed, date, shape: None })?)))
     }
 
     /// Reads a profile and then events from standard input; `ended` is told when that ends.
-    pub(crate) fn of_input(
-        ended: Option<tokio::sync::oneshot::Sender<()>>,
-    ) -> anyhow::Result<(SourceProfile, Self)> {
+    ///
+    /// # Errors
+    /// A first line that is no profile.
+    pub fn of_input(ended: Option<oneshot::Sender<()>>) -> anyhow::Result<(SourceProfile, Self)> {
         let mut first = String::new();
         std::io::stdin().lock().read_line(&mut first).context("standard input")?;
         let profile =
@@ -74,76 +93,137 @@ impl Feed {
                 ended.send(()).ok();
             }
         });
-        Ok((profile, Self::Lines(events, None)))
+        Ok((profile, Self { source: Source::Lines(events), hand: None }))
     }
 
     /// The next event, which stays next until it is taken.
     pub(crate) fn peek(&mut self) -> anyhow::Result<Next> {
-        let (event, over) = match self {
-            Self::Generated(source, hand) => {
-                if hand.is_none() {
-                    *hand = source.next_event()?;
-                }
-                (*hand, hand.is_none())
-            }
-            Self::Lines(events, hand) => {
-                let mut over = false;
-                if hand.is_none() {
-                    match events.try_recv() {
-                        Ok(event) => *hand = Some(event),
-                        Err(error) => over = error == mpsc::error::TryRecvError::Disconnected,
-                    }
-                }
-                (*hand, over)
-            }
-        };
-        Ok(match event {
-            Some(event) => Next::Event(event),
-            None if over => Next::Over,
-            None => Next::Later,
-        })
+        if self.hand.is_none() {
+            self.hand = match &mut self.source {
+                Source::Session(source) => source.next_event()?,
+                Source::Lines(events) => match events.try_recv() {
+                    Ok(event) => Some(event),
+                    Err(mpsc::error::TryRecvError::Empty) => return Ok(Next::Later),
+                    Err(mpsc::error::TryRecvError::Disconnected) => None,
+                },
+            };
+        }
+        Ok(self.hand.map_or(Next::Over, Next::Event))
     }
 
     /// Takes the event that was looked at.
     pub(crate) fn take(&mut self) {
-        match self {
-            Self::Generated(_, hand) | Self::Lines(_, hand) => *hand = None,
-        }
+        self.hand = None;
     }
 }
 
-/// Market time from the wall: at an offset, or from an instant on at a speed. It never runs back.
+/// The time on the wall.
+pub type Wall = fn() -> UtcNanos;
+
+/// Market time from the wall: it goes at a speed, can be held and moved on, and never runs back. Clones are one clock.
 #[derive(Debug, Clone)]
-pub(crate) struct PacedClock {
+pub struct PacedClock {
+    wall: Wall,
+    pace: Rc<Cell<Pace>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// The market's time when the wall's was `since`.
     market: UtcNanos,
-    wall: UtcNanos,
+    since: UtcNanos,
     speed: f64,
-    latest: std::rc::Rc<Cell<UtcNanos>>,
+    held: bool,
+    /// It stands still from here on.
+    end: Option<UtcNanos>,
+    latest: UtcNanos,
 }
 
 impl PacedClock {
     /// Shows `market` now and goes on at `speed`.
-    pub(crate) fn starting(market: UtcNanos, speed: f64) -> Self {
-        let wall = SystemClock::default().now();
-        Self { market, wall, speed, latest: std::rc::Rc::new(Cell::new(market)) }
+    pub fn starting(wall: Wall, market: UtcNanos, speed: f64) -> Self {
+        let pace = Pace { market, since: wall(), speed, held: false, end: None, latest: market };
+        Self { wall, pace: Rc::new(Cell::new(pace)) }
     }
 
     /// Shows the wall's time and `offset_ns`.
-    pub(crate) fn at_offset(offset_ns: i64) -> Self {
-        Self::starting(SystemClock::shifted(offset_ns).now(), 1.0)
+    pub fn at_offset(wall: Wall, offset_ns: i64) -> Self {
+        let market = UtcNanos(wall().0.saturating_add(offset_ns));
+        Self::starting(wall, market, 1.0)
     }
 
-    /// How long on the wall until the market reaches `at`.
-    pub(crate) fn wall_until(&self, at: UtcNanos) -> std::time::Duration {
-        at.since(self.now()).div_f64(self.speed)
+    /// The same, standing still once it shows `end`.
+    #[must_use]
+    pub fn holding_at(self, end: UtcNanos) -> Self {
+        self.pace.set(Pace { end: Some(end), ..self.pace.get() });
+        self
+    }
+
+    /// Stops it.
+    pub fn hold(&self) {
+        self.pace.set(Pace { held: true, ..self.rebased() });
+    }
+
+    /// Lets it go on; also beyond the time at which it was to stand still, once it stands there.
+    pub fn resume(&self) {
+        let now = self.now();
+        let pace = self.rebased();
+        self.pace.set(Pace { held: false, end: pace.end.filter(|it| *it > now), ..pace });
+    }
+
+    /// Moves it to `at`, if that is later, and beyond the time at which it was to stand still.
+    pub fn step_to(&self, at: UtcNanos) {
+        let pace = self.rebased();
+        let market = pace.market.max(at);
+        self.pace.set(Pace { market, end: pace.end.filter(|it| *it > market), ..pace });
+    }
+
+    /// Changes how fast it goes.
+    pub fn set_speed(&self, speed: f64) {
+        self.pace.set(Pace { speed, ..self.rebased() });
+    }
+
+    /// How fast it goes when it goes.
+    pub fn speed(&self) -> f64 {
+        self.pace.get().speed
+    }
+
+    /// Whether it stands still.
+    pub fn is_held(&self) -> bool {
+        let now = self.now();
+        let pace = self.pace.get();
+        pace.held || pace.end.is_some_and(|it| it <= now)
+    }
+
+    /// Where it will stand still.
+    pub fn holds_at(&self) -> Option<UtcNanos> {
+        self.pace.get().end
+    }
+
+    /// How long on the wall until the market reaches `at`; `None` while it stands still.
+    pub fn wall_until(&self, at: UtcNanos) -> Option<Duration> {
+        let now = self.now();
+        if self.is_held() {
+            return (at <= now).then_some(Duration::ZERO);
+        }
+        Duration::try_from_secs_f64(at.since(now).as_secs_f64() / self.speed()).ok()
+    }
+
+    fn rebased(&self) -> Pace {
+        let market = self.now();
+        Pace { market, since: (self.wall)(), ..self.pace.get() }
     }
 }
 
 impl Clock for PacedClock {
     fn now(&self) -> UtcNanos {
-        let gone = SystemClock::default().now().since(self.wall).mul_f64(self.speed);
-        self.latest.set(self.latest.get().max(self.market.plus(gone)));
-        self.latest.get()
+        let pace = self.pace.get();
+        let gone =
+            if pace.held { Duration::ZERO } else { (self.wall)().since(pace.since).mul_f64(pace.speed) };
+        let now = pace.market.plus(gone);
+        let latest = pace.latest.max(pace.end.map_or(now, |end| now.min(end.max(pace.market))));
+        self.pace.set(Pace { latest, ..pace });
+        latest
     }
 }
 
@@ -162,6 +242,26 @@ pub(crate) fn same_session(of: &domain::calendar::Session, profile: &SourceProfi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+
+    thread_local! {
+        static WALL: RefCell<UtcNanos> = const { RefCell::new(UtcNanos(0)) };
+    }
+
+    fn wall() -> UtcNanos {
+        WALL.with(|it| *it.borrow())
+    }
+
+    fn pass(seconds: u64) {
+        WALL.with(|it| {
+            let later = it.borrow().plus(Duration::from_secs(seconds));
+            it.replace(later);
+        });
+    }
+
+    const fn at(secs: i64) -> UtcNanos {
+        UtcNanos::from_secs(secs)
+    }
 
     #[test]
     fn a_speed_is_a_number_in_range() {
@@ -182,5 +282,39 @@ mod tests {
         assert_eq!(ts(feed.peek().unwrap()), first);
         feed.take();
         assert_ne!(ts(feed.peek().unwrap()), first);
+    }
+
+    #[test]
+    fn a_clock_goes_at_its_speed_stands_at_its_end_and_can_be_held_and_moved() {
+        let clock = PacedClock::starting(wall, at(1_000), 2.0).holding_at(at(1_100));
+        pass(10);
+        assert_eq!(clock.now(), at(1_020));
+        assert_eq!(clock.wall_until(at(1_040)), Some(Duration::from_secs(10)));
+        clock.hold();
+        pass(10);
+        assert_eq!((clock.now(), clock.is_held()), (at(1_020), true));
+        assert_eq!(clock.wall_until(at(1_040)), None);
+        clock.step_to(at(1_050));
+        assert_eq!(clock.now(), at(1_050));
+        clock.step_to(at(1_000));
+        assert_eq!(clock.now(), at(1_050), "it never runs back");
+        clock.resume();
+        clock.set_speed(1.0);
+        pass(30);
+        assert_eq!(clock.now(), at(1_080));
+        pass(60);
+        assert_eq!((clock.now(), clock.is_held()), (at(1_100), true), "it stands at its end");
+        clock.resume();
+        pass(5);
+        assert_eq!((clock.now(), clock.is_held()), (at(1_105), false));
+    }
+
+    #[test]
+    fn an_offset_is_from_the_wall() {
+        let clock = PacedClock::at_offset(wall, 5_000_000_000);
+        let before = clock.now();
+        assert_eq!(before.0 - wall().0, 5_000_000_000);
+        pass(3);
+        assert_eq!(clock.now().0 - before.0, 3_000_000_000);
     }
 }

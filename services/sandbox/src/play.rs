@@ -1,26 +1,22 @@
-//! Plays the market into the broker as time comes and serves it until asked to stop.
+//! A sandbox that runs: plays the market into the broker as time comes, and serves it.
 
-use std::cell::RefCell;
-use std::io::Write as _;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use domain::account::AccountType;
-use domain::ids::AccountNumber;
+use anyhow::{Context as _, bail};
 use domain::market::SourceProfile;
-use domain::money::Usd;
-use domain::ports::Clock as _;
-use domain::secret::Token;
+use domain::ports::Clock;
 use domain::time::UtcNanos;
-use sandbox::journal::Files;
-use sandbox::{Journal, Listener};
-use sim::broker::{AccountConfig, Config, Rules, Sandbox, UserConfig};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use sim::broker::faults::FaultScript;
+use sim::broker::{Config, Rules, Sandbox, UserConfig};
 
-use crate::Ask;
-use crate::market::{Feed, Next, PacedClock, same_session};
+use crate::control::{Control, Recorder};
+use crate::journal::Files;
+use crate::market::{Feed, Next, PacedClock, Wall, same_session};
+use crate::{Journal, Listener};
 
 /// Events played before requests get their turn.
 const BURST: usize = 2_000;
@@ -29,141 +25,229 @@ const NAP: Duration = Duration::from_secs(1);
 /// How soon a reader that is behind is asked again.
 const READING: Duration = Duration::from_millis(5);
 
-/// Runs until asked to stop.
-pub(crate) async fn run(ask: &Ask) -> anyhow::Result<()> {
-    let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let (ended, end) = oneshot::channel();
-    // Without a lifeline nobody lets go of it, and the end of input means nothing.
-    let mut held = Some(ended);
-    let (profile, feed) = match (ask.events, ask.lifeline) {
-        (true, _) => Feed::of_input(held.take())?,
-        (false, lifeline) => {
-            if let Some(ended) = held.take_if(|_| lifeline) {
-                watch_input(ended);
-            }
-            Feed::generated(ask.seed, ask.date)?
-        }
-    };
-    let clock = match ask.offset_ns {
-        Some(offset) => PacedClock::at_offset(offset),
-        None => PacedClock::starting(profile.session.open, ask.speed),
-    };
-    let (broker, fed_until, journal) = broker(ask, &profile)?;
-    let listener = Listener::bind(ask.listen, Rc::clone(&broker), clock.clone(), journal).await?;
-    {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "listening on {}", listener.address()).and_then(|()| out.flush())?;
-    }
-    let mut play = Play { broker, listener, clock, feed, fed_until };
-    let played = tokio::select! {
-        played = play.play() => played,
-        _ = term.recv() => Ok(()),
-        _ = tokio::signal::ctrl_c() => Ok(()),
-        _ = end => Ok(()),
-    };
-    let flushed = play.listener.flush_frames();
-    play.listener.shutdown().await;
-    played.and(flushed)
+/// What time it is when it starts.
+#[derive(Debug, Clone, Copy)]
+pub enum Start {
+    /// The wall's time and so many nanoseconds.
+    Offset(i64),
+    /// This instant, or where the journal left off if that is later; the market up to it is played at once.
+    At {
+        /// The instant.
+        at: UtcNanos,
+        /// How many times real time it goes.
+        speed: f64,
+        /// Whether it stands still at the close.
+        holds_at_close: bool,
+    },
 }
 
-/// Tells when standard input ends.
-fn watch_input(ended: oneshot::Sender<()>) {
-    std::thread::spawn(move || {
-        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).ok();
-        ended.send(()).ok();
-    });
+/// A sandbox to run.
+pub struct Setup {
+    /// Where it listens; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// What session it is.
+    pub profile: SourceProfile,
+    /// Its events.
+    pub feed: Feed,
+    /// What time it is.
+    pub start: Start,
+    /// Who may call it.
+    pub users: Vec<UserConfig>,
+    /// Everything that does not change while it runs.
+    pub rules: Rules,
+    /// What is to go wrong from the start.
+    pub faults: Option<FaultScript>,
+    /// Where it keeps transcript and state, and goes on from.
+    pub journal: Option<PathBuf>,
+    /// Whether it can be steered under `/_sandbox/`.
+    pub control: bool,
+    /// The time on the wall.
+    pub wall: Wall,
 }
 
-type Started = (Rc<RefCell<Sandbox>>, UtcNanos, Option<Journal>);
-
-/// The broker as its journal left it, or at the session's start; with the instant up to which it knows the market.
-fn broker(ask: &Ask, profile: &SourceProfile) -> anyhow::Result<Started> {
-    let Some(dir) = &ask.journal else {
-        let fresh = Sandbox::new(config(profile, ask.seed)?);
-        return Ok((Rc::new(RefCell::new(fresh)), UtcNanos(i64::MIN), None));
-    };
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let files = Files::in_dir(dir);
-    let broker = match files.restore()? {
-        // Yesterday's broker goes on today: cash and positions stay, the new session is listed.
-        Some(mut broker) if broker.session().date < profile.session.date => {
-            broker.start_session(profile.session, &profile.series);
-            broker
-        }
-        Some(broker) => {
-            same_session(broker.session(), profile)?;
-            broker
-        }
-        None => Sandbox::new(config(profile, ask.seed)?),
-    };
-    let fed_until = broker.now();
-    let journal: Journal = Box::new(move |it: &mut Sandbox| files.write(it));
-    Ok((Rc::new(RefCell::new(broker)), fed_until, Some(journal)))
-}
-
-/// Two members, as everywhere locally.
-fn config(profile: &SourceProfile, seed: u64) -> anyhow::Result<Config> {
-    let user = |number: &str, kind, cash, token: &str| -> anyhow::Result<UserConfig> {
-        let number = AccountNumber::try_from(number.to_owned())
-            .map_err(|_| anyhow::anyhow!("{number} is no account number"))?;
-        Ok(UserConfig {
-            id: format!("id-{}", number.last4()),
-            name: format!("Member {}", number.last4()),
-            tokens: vec![Token::new(token)],
-            accounts: vec![AccountConfig { number, kind, option_level: 6, cash: Usd::from_dollars(cash) }],
-        })
-    };
-    Ok(Config {
-        session: profile.session,
-        users: vec![
-            user("VA00000001", AccountType::Margin, 100_000, "stub-token")?,
-            user("VA00000002", AccountType::Cash, 10_000, "stub-token-2")?,
-        ],
-        series: profile.series.clone(),
-        rules: Rules::live(seed),
-    })
-}
-
-struct Play {
-    broker: Rc<RefCell<Sandbox>>,
-    listener: Listener<PacedClock>,
-    clock: PacedClock,
-    feed: Feed,
-    fed_until: UtcNanos,
+/// A sandbox that listens. Runs on a current-thread runtime inside a `LocalSet`.
+pub struct Play {
+    market: Rc<Market>,
+    listener: Listener<Played>,
+    recorder: Rc<RefCell<Recorder>>,
 }
 
 impl Play {
+    /// Brings the broker to its start and listens.
+    ///
+    /// # Errors
+    /// A port that is taken, a journal of another session, a directory that cannot be written.
+    pub async fn start(setup: Setup) -> anyhow::Result<Self> {
+        let (files, restored) = restore(setup.journal.as_deref(), &setup)?;
+        let fresh = restored.is_none();
+        let mut broker = restored.unwrap_or_else(|| {
+            let (session, users) = (setup.profile.session, setup.users);
+            Sandbox::new(Config { session, users, series: setup.profile.series.clone(), rules: setup.rules })
+        });
+        // A fresh broker knows nothing of the market; any other all of it up to its latest time.
+        let fed_until = if fresh { UtcNanos(i64::MIN) } else { broker.now() };
+        if let Some(script) = setup.faults {
+            broker.set_faults(script);
+        }
+        let clock = match setup.start {
+            Start::Offset(offset) => PacedClock::at_offset(setup.wall, offset),
+            Start::At { at, speed, holds_at_close } => {
+                let clock = PacedClock::starting(setup.wall, at.max(broker.now()), speed);
+                if holds_at_close { clock.holding_at(setup.profile.session.close) } else { clock }
+            }
+        };
+        let recorder = Rc::new(RefCell::new(Recorder::new(files.clone())));
+        let market = Rc::new(Market {
+            broker: Rc::new(RefCell::new(broker)),
+            feed: RefCell::new(setup.feed),
+            clock,
+            fed_until: Cell::new(fed_until),
+            broken: Cell::new(None),
+        });
+        market.play(market.clock.now(), usize::MAX);
+        market.whole()?;
+        let keep = Rc::clone(&recorder);
+        let journal: Journal = Box::new(move |it: &mut Sandbox| keep.borrow_mut().save(it));
+        let played = Played(Rc::clone(&market));
+        let broker = Rc::clone(&market.broker);
+        let listener = Listener::bind(setup.listen, broker, played, Some(journal)).await?;
+        if setup.control {
+            listener.control(Control::new(market.clock.clone(), Rc::clone(&recorder)));
+        }
+        Ok(Self { market, listener, recorder })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Market time.
+    pub fn now(&self) -> UtcNanos {
+        self.market.clock.now()
+    }
+
     /// The market into the broker, what falls due at it, frames to their streams; until the market breaks.
-    async fn play(&mut self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// A market that breaks, a journal that cannot be written.
+    pub async fn run(&self) -> anyhow::Result<()> {
         loop {
             let nap = self.step()?;
             self.listener.flush_frames()?;
+            self.recorder.borrow_mut().record(&mut self.market.broker.borrow_mut())?;
             // A request may have made something fall due earlier.
             tokio::select! { () = tokio::time::sleep(nap) => {}, () = self.listener.activity() => {} }
         }
     }
 
+    /// Journals what happened last, ends every stream and stops listening.
+    ///
+    /// # Errors
+    /// A journal that cannot be written.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let flushed = self.listener.flush_frames();
+        let recorded = self.recorder.borrow_mut().record(&mut self.market.broker.borrow_mut());
+        self.listener.shutdown().await;
+        flushed.and(recorded)
+    }
+
     /// Plays what is due; tells how long nothing is.
-    fn step(&mut self) -> anyhow::Result<Duration> {
-        let mut broker = self.broker.borrow_mut();
-        for _ in 0..BURST {
-            let now = self.clock.now();
-            let nap = match self.feed.peek()? {
-                Next::Event(event) if event.ts() <= now => {
-                    if event.ts() > self.fed_until {
+    fn step(&self) -> anyhow::Result<Duration> {
+        let now = self.market.clock.now();
+        let next = self.market.play(now, BURST);
+        self.market.whole()?;
+        let mut broker = self.market.broker.borrow_mut();
+        let nap = match next {
+            Next::Event(event) if event.ts() <= now => return Ok(Duration::ZERO),
+            Next::Event(event) => self.market.clock.wall_until(event.ts()).unwrap_or(NAP),
+            Next::Later => READING,
+            Next::Over => NAP,
+        };
+        broker.advance(now);
+        let due = broker.next_due().and_then(|it| self.market.clock.wall_until(it)).unwrap_or(NAP);
+        Ok(nap.min(due).min(NAP))
+    }
+}
+
+/// The market beside the broker that it is played to.
+struct Market {
+    broker: Rc<RefCell<Sandbox>>,
+    feed: RefCell<Feed>,
+    clock: PacedClock,
+    /// Events up to here are in its book already.
+    fed_until: Cell<UtcNanos>,
+    broken: Cell<Option<anyhow::Error>>,
+}
+
+impl Market {
+    /// Plays events up to `now`, at most so many; tells what comes next.
+    fn play(&self, now: UtcNanos, most: usize) -> Next {
+        let (Ok(mut broker), Ok(mut feed)) = (self.broker.try_borrow_mut(), self.feed.try_borrow_mut())
+        else {
+            return Next::Later;
+        };
+        let mut played = 0usize;
+        loop {
+            match feed.peek() {
+                Ok(Next::Event(event)) if event.ts() <= now && played < most => {
+                    if event.ts() > self.fed_until.get() {
                         broker.on_market(&event);
                     }
-                    self.feed.take();
-                    continue;
+                    feed.take();
+                    played = played.saturating_add(1);
                 }
-                Next::Event(event) => self.clock.wall_until(event.ts()),
-                Next::Later => READING,
-                Next::Over => NAP,
-            };
-            broker.advance(now);
-            let due = broker.next_due().map_or(NAP, |it| self.clock.wall_until(it));
-            return Ok(nap.min(due).min(NAP));
+                Ok(next) => return next,
+                Err(error) => {
+                    self.broken.set(Some(error));
+                    return Next::Over;
+                }
+            }
         }
-        Ok(Duration::ZERO)
     }
+
+    /// What broke the market, if something did.
+    fn whole(&self) -> anyhow::Result<()> {
+        self.broken.take().map_or(Ok(()), Err)
+    }
+}
+
+/// The market's clock, for whoever answers at it: what the market did until now is in the broker's book.
+#[derive(Clone)]
+struct Played(Rc<Market>);
+
+impl Clock for Played {
+    fn now(&self) -> UtcNanos {
+        let now = self.0.clock.now();
+        self.0.play(now, usize::MAX);
+        now
+    }
+}
+
+/// The journal's files, and the broker as they left it.
+fn restore(dir: Option<&Path>, setup: &Setup) -> anyhow::Result<(Option<Files>, Option<Sandbox>)> {
+    let Some(dir) = dir else { return Ok((None, None)) };
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let (files, profile, source) = (Files::in_dir(dir), &setup.profile, dir.join("source.txt"));
+    let broker = match files.restore()? {
+        // Yesterday's broker goes on today: cash and positions stay, the new session is listed.
+        Some(mut broker) if broker.session().date < profile.session.date => {
+            broker.start_session(profile.session, &profile.series);
+            Some(broker)
+        }
+        Some(broker) => {
+            same_session(broker.session(), profile)?;
+            match std::fs::read_to_string(&source) {
+                Ok(name) if name != profile.name => bail!(
+                    "the journal is of {name}, this session is {}: name another directory or remove it",
+                    profile.name
+                ),
+                // A journal from before this file was kept has none.
+                Ok(_) | Err(_) => Some(broker),
+            }
+        }
+        None => None,
+    };
+    std::fs::write(&source, &profile.name).with_context(|| format!("cannot write {}", source.display()))?;
+    Ok((Some(files), broker))
 }

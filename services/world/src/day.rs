@@ -319,7 +319,7 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
             self.settle().await?;
             self.counts.schedules += 1;
             let close = self.index.filter(|_| now > self.source.profile().session.close);
-            match work::scheduled(self.parts, &self.post, what, close).await {
+            match work::scheduled(self.parts, &self.counter(), work::HOLDER, what, close).await {
                 Ok(Some(report)) => self.report = Some(report),
                 Ok(None) => {}
                 Err(error) => {
@@ -411,7 +411,7 @@ impl<'a, P: Parts, S: MarketSource> Day<'a, P, S> {
     }
 
     async fn work(&mut self, queue: Queue, delivery: Delivery) -> Result<(), DayError> {
-        let done = work::deliver(self.parts, &self.post, queue, &delivery).await;
+        let done = work::deliver(self.parts, &self.counter(), work::HOLDER, queue, &delivery).await;
         let done = done.map_err(|why| DayError::Function { queue: queue.as_str(), why })?;
         self.counts.messages += 1;
         self.outbox_dirty = true;

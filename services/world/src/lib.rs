@@ -11,4 +11,5 @@ pub mod day;
 pub mod parts;
 pub mod schedule;
 pub mod simulated;
+pub mod trial;
 mod work;

@@ -22,7 +22,7 @@ use crate::parts::{Delivery, Parts};
 use crate::schedule::Scheduled;
 
 /// Who holds leases in a day: one worker, one name.
-const HOLDER: &str = "day";
+pub(crate) const HOLDER: &str = "day";
 
 /// The post between functions: counts what is on its way, and holds back what is not due, because a queue of the real
 /// kind counts delays on the wall and not on the market.
@@ -98,10 +98,11 @@ impl<P: Parts> Sender for Counter<'_, P> {
     }
 }
 
-/// Works one delivery through the function its queue feeds. `true` when it is done, `false` when it goes back.
-pub(crate) async fn deliver<P: Parts>(
+/// Works one delivery through the function its queue feeds, as `holder`. `true` when it is done, `false` when it goes back.
+pub(crate) async fn deliver<P: Parts, Q: Sender>(
     parts: &P,
-    post: &Post,
+    sender: &Q,
+    holder: &str,
     queue: Queue,
     delivery: &Delivery,
 ) -> Result<bool, String> {
@@ -119,13 +120,12 @@ pub(crate) async fn deliver<P: Parts>(
                 clock,
                 notes: parts.notes(),
                 switches: parts.switches(),
-                holder: HOLDER,
+                holder,
             };
             batch(event, ledger, clock, async |it: &Message| function.handle(it).await).await
         }
         Queue::Flatten => {
-            let sender = Counter { parts, post };
-            let function = flatten(parts, &sender);
+            let function = flatten(parts, sender, holder);
             batch(event, ledger, clock, async |it: &Message| function.handle(it).await).await
         }
         // Delivered to nobody yet: the ledger keeps them, and whoever runs the day reads them there.
@@ -136,15 +136,15 @@ pub(crate) async fn deliver<P: Parts>(
 }
 
 /// Runs a scheduled function. The report is handed back.
-pub(crate) async fn scheduled<P: Parts>(
+pub(crate) async fn scheduled<P: Parts, Q: Sender>(
     parts: &P,
-    post: &Post,
+    sender: &Q,
+    holder: &str,
     what: Scheduled,
     official_close: Option<Points>,
 ) -> Result<Option<DailyReport>, HandleError> {
     let (ledger, brokers, clock, switches) =
         (parts.ledger(), parts.brokers(), parts.clock(), parts.switches());
-    let sender = Counter { parts, post };
     match what {
         Scheduled::PortfolioSync => {
             PortfolioSync { ledger, brokers, clock, switches }.run().await?;
@@ -153,10 +153,10 @@ pub(crate) async fn scheduled<P: Parts>(
             Reconcile { ledger, brokers, clock, switches }.run(official_close).await?;
         }
         Scheduled::Flatten => {
-            flatten(parts, &sender).start().await?;
+            flatten(parts, sender, holder).start().await?;
         }
         Scheduled::FlatWatch => {
-            let (secrets, notes, sender) = (parts.secrets(), parts.notes(), &sender);
+            let (secrets, notes) = (parts.secrets(), parts.notes());
             FlatWatch { secrets, brokers, notes, sender, clock, switches }.run().await?;
         }
         Scheduled::Report => return Report { ledger, clock }.run().await,
@@ -164,17 +164,17 @@ pub(crate) async fn scheduled<P: Parts>(
     Ok(None)
 }
 
-type FlattenOf<'a, P> = Flatten<
+type FlattenOf<'a, P, Q> = Flatten<
     'a,
     <P as Parts>::Ledger,
     <P as Parts>::Brokers,
     <P as Parts>::Clock,
     <P as Parts>::Notes,
     <P as Parts>::Secrets,
-    Counter<'a, P>,
+    Q,
 >;
 
-fn flatten<'a, P: Parts>(parts: &'a P, sender: &'a Counter<'a, P>) -> FlattenOf<'a, P> {
+fn flatten<'a, P: Parts, Q: Sender>(parts: &'a P, sender: &'a Q, holder: &'a str) -> FlattenOf<'a, P, Q> {
     Flatten {
         ledger: parts.ledger(),
         brokers: parts.brokers(),
@@ -183,7 +183,7 @@ fn flatten<'a, P: Parts>(parts: &'a P, sender: &'a Counter<'a, P>) -> FlattenOf<
         secrets: parts.secrets(),
         sender,
         switches: parts.switches(),
-        holder: HOLDER,
+        holder,
     }
 }
 

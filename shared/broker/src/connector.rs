@@ -29,6 +29,26 @@ struct Kept {
     refused: Rc<Cell<bool>>,
 }
 
+/// Rate budgets by token: one for everybody who uses it, over all connectors of a process. Cloning shares them.
+#[derive(Debug, Clone, Default)]
+pub struct Budgets(Rc<RefCell<Vec<(Token, Rc<RateBudget>)>>>);
+
+impl Budgets {
+    /// The budget of a token, the same one for everybody who asks. Live and sandbox tokens are never the same.
+    pub fn of(&self, token: &Token, environment: Environment) -> Rc<RateBudget> {
+        let mut budgets = self.0.borrow_mut();
+        if let Some((_, budget)) = budgets.iter().find(|(known, _)| known.reveal() == token.reveal()) {
+            return Rc::clone(budget);
+        }
+        if budgets.len() >= KEPT_MAX {
+            budgets.remove(0);
+        }
+        let budget = Rc::new(RateBudget::new(environment));
+        budgets.push((token.clone(), Rc::clone(&budget)));
+        budget
+    }
+}
+
 /// Opens accounts at Tradier. The sandbox can always be reached; the live host only where a transport for it was
 /// handed in, which a sandbox deployment does not have.
 #[derive(Debug)]
@@ -39,13 +59,13 @@ pub struct Connector<S, T, C> {
     live: Option<T>,
     reads: Purpose,
     kept: RefCell<BTreeMap<AccountId, Kept>>,
-    budgets: RefCell<Vec<(Token, Rc<RateBudget>)>>,
+    budgets: Budgets,
 }
 
 impl<S: Secrets, T: Transport + Clone, C: Clock + Clone> Connector<S, T, C> {
     /// Opens accounts with credentials from `secrets`. `live` is `None` unless the deployment's switches
     /// (`TRADIER_SANDBOX=false` and the production flag) allow the live host.
-    pub const fn new(secrets: S, clock: C, sandbox: T, live: Option<T>) -> Self {
+    pub fn new(secrets: S, clock: C, sandbox: T, live: Option<T>) -> Self {
         Self {
             secrets,
             clock,
@@ -53,13 +73,18 @@ impl<S: Secrets, T: Transport + Clone, C: Clock + Clone> Connector<S, T, C> {
             live,
             reads: Purpose::Exit,
             kept: RefCell::new(BTreeMap::new()),
-            budgets: RefCell::new(Vec::new()),
+            budgets: Budgets::default(),
         }
     }
 
     /// Says what its accounts are read for; see [`Tradier::reading_for`].
     pub fn reading_for(self, reads: Purpose) -> Self {
         Self { reads, ..self }
+    }
+
+    /// Counts requests in `budgets`, which other connectors of the process count in too.
+    pub fn counting_in(self, budgets: &Budgets) -> Self {
+        Self { budgets: budgets.clone(), ..self }
     }
 
     /// The way to the account's environment.
@@ -99,20 +124,6 @@ impl<S: Secrets, T: Transport + Clone, C: Clock + Clone> Connector<S, T, C> {
         }
         Ok((credential, refused))
     }
-
-    /// The budget of a token, the same one for everybody who uses it.
-    fn budget(&self, token: &Token, environment: Environment) -> Rc<RateBudget> {
-        let mut budgets = self.budgets.borrow_mut();
-        if let Some((_, budget)) = budgets.iter().find(|(known, _)| known.reveal() == token.reveal()) {
-            return Rc::clone(budget);
-        }
-        if budgets.len() >= KEPT_MAX {
-            budgets.remove(0);
-        }
-        let budget = Rc::new(RateBudget::new(environment));
-        budgets.push((token.clone(), Rc::clone(&budget)));
-        budget
-    }
 }
 
 /// Whether the secret is what was asked for: a live token must never be used because a name was mixed up.
@@ -137,7 +148,7 @@ impl<S: Secrets, T: Transport + Clone, C: Clock + Clone> Brokers for Connector<S
         // The environment first: a secret that may not be used is not read.
         let transport = self.transport(account.environment)?;
         let (credential, refused) = self.credential(account).await?;
-        let budget = self.budget(&credential.token, account.environment);
+        let budget = self.budgets.of(&credential.token, account.environment);
         let opened = Tradier::new(transport, self.clock.clone(), credential.token, credential.number, budget);
         Ok(opened.reading_for(self.reads).with_refused_flag(refused))
     }

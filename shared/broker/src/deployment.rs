@@ -3,7 +3,7 @@
 use domain::account::Switches;
 use domain::ports::{Clock, Secrets};
 
-use crate::connector::Connector;
+use crate::connector::{Budgets, Connector};
 use crate::https::{Https, HttpsError, LIVE_BASE, Patience, SANDBOX_BASE};
 
 /// The way to the sandbox, and the one to the live host where both keys are turned. Cloning shares the connections.
@@ -13,6 +13,8 @@ pub struct Ways {
     pub sandbox: Https,
     /// The live host.
     pub live: Option<Https>,
+    /// What is left of each token's rate, for all connectors over these ways.
+    budgets: Budgets,
 }
 
 impl Ways {
@@ -24,12 +26,12 @@ impl Ways {
         let sandbox = Https::new(base.unwrap_or(SANDBOX_BASE), Patience::default())?;
         let is_live = !switches.sandbox && switches.production_enabled && base.is_none();
         let live = if is_live { Some(Https::new(LIVE_BASE, Patience::default())?) } else { None };
-        Ok(Self { sandbox, live })
+        Ok(Self { sandbox, live, budgets: Budgets::default() })
     }
 
     /// A connector over these ways.
     pub fn connector<S: Secrets, C: Clock + Clone>(&self, secrets: S, clock: C) -> Connector<S, Https, C> {
-        Connector::new(secrets, clock, self.sandbox.clone(), self.live.clone())
+        Connector::new(secrets, clock, self.sandbox.clone(), self.live.clone()).counting_in(&self.budgets)
     }
 }
 

@@ -1,14 +1,22 @@
-//! The transport of a real host: HTTP/1.1 over TLS, one client, no request sent twice.
+//! The transport of a real host: HTTP/1.1 over TLS, no request sent twice.
+//!
+//! Connections are kept by [`kept`] and used by one request at a time. A request leaves on a connection that is open
+//! and in time for [`Request::leaves_within`], or it does not leave: the check stands between connecting and writing.
 
+mod kept;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, timeout_at};
+use tower_service::Service as _;
 
+use self::kept::Kept;
 use crate::transport::{Method, Reply, Request, Transport, TransportError};
 
 /// The live host.
@@ -22,7 +30,7 @@ const BODY_MAX: usize = 16 * 1024 * 1024;
 /// How patient the transport is. Connecting must fail long before reading does: what failed to connect never left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// For the TCP connection.
+    /// For the connection, TLS included.
     pub connect: Duration,
     /// For the whole exchange, connecting included. At least ten seconds: the sandbox is slow.
     pub answer: Duration,
@@ -54,10 +62,16 @@ pub enum HttpsError {
 
 /// One HTTP client for one host. Cloning shares its connections.
 #[derive(Debug, Clone)]
-pub struct Https {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    base: String,
+pub struct Https(Arc<Host>);
+
+#[derive(Debug)]
+struct Host {
+    connector: HttpsConnector<HttpConnector>,
+    base: http::Uri,
+    /// The `host` header.
+    authority: http::HeaderValue,
     patience: Patience,
+    kept: Kept,
 }
 
 impl Https {
@@ -68,21 +82,18 @@ impl Https {
     /// [`HttpsError`] for a base that is no such address, and when TLS cannot be set up.
     pub fn new(base: &str, patience: Patience) -> Result<Self, HttpsError> {
         let fail = || HttpsError::Base(base.to_owned());
-        let base = base.trim_end_matches('/');
-        let uri: http::Uri = base.parse().map_err(|_| fail())?;
+        let uri: http::Uri = base.trim_end_matches('/').parse().map_err(|_| fail())?;
         let local = matches!(uri.host(), Some("127.0.0.1" | "localhost" | "[::1]"));
         let scheme_is_right = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => local,
             _ => false,
         };
-        if !scheme_is_right
-            || uri.host().is_none()
-            || !matches!(uri.path(), "" | "/")
-            || uri.query().is_some()
-        {
+        if !scheme_is_right || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(fail());
         }
+        let authority = uri.authority().ok_or_else(fail)?;
+        let authority = http::HeaderValue::try_from(authority.as_str()).map_err(|_| fail())?;
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(patience.connect));
         tcp.set_nodelay(true);
@@ -93,19 +104,14 @@ impl Https {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        // Without this a request whose kept connection turns out closed would be sent again, POSTs included.
-        let client = Client::builder(TokioExecutor::new())
-            .retry_canceled_requests(false)
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(patience.idle)
-            .build(connector);
-        Ok(Self { client, base: base.to_owned(), patience })
+        let kept = Kept::new(patience.idle);
+        Ok(Self(Arc::new(Host { connector, base: uri, authority, patience, kept })))
     }
 
     fn http(&self, request: &Request) -> Result<http::Request<Full<Bytes>>, TransportError> {
         let uri = match encoded(&request.query) {
-            query if query.is_empty() => format!("{}{}", self.base, request.path),
-            query => format!("{}{}?{query}", self.base, request.path),
+            query if query.is_empty() => request.path.clone(),
+            query => format!("{}?{query}", request.path),
         };
         let method = match request.method {
             Method::Get => http::Method::GET,
@@ -121,13 +127,66 @@ impl Https {
         let mut builder = http::Request::builder()
             .method(method)
             .uri(uri)
+            .header(http::header::HOST, self.0.authority.clone())
             .header(http::header::AUTHORIZATION, bearer)
             .header(http::header::ACCEPT, "application/json");
         if matches!(request.method, Method::Post | Method::Put) {
             builder = builder.header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+            if request.form.is_empty() {
+                // The gateway refuses a POST that does not say how long it is, an empty one too.
+                builder = builder.header(http::header::CONTENT_LENGTH, "0");
+            }
         }
         let body = Full::new(Bytes::from(encoded(&request.form)));
         builder.body(body).map_err(|error| TransportError::NotSent(error.to_string()))
+    }
+
+    /// A connection nothing is in flight on: a kept one, else a new one that is up before `until`. Nothing of any
+    /// request leaves here, so every failure is `NotSent`.
+    async fn connection(&self, until: Instant) -> Result<SendRequest<Full<Bytes>>, TransportError> {
+        if let Some(open) = self.0.kept.take().await {
+            return Ok(open);
+        }
+        let connecting = async {
+            let mut connector = self.0.connector.clone();
+            std::future::poll_fn(|it| connector.poll_ready(it)).await.map_err(|error| chain(&*error))?;
+            let stream = connector.call(self.0.base.clone()).await.map_err(|error| chain(&*error))?;
+            let (open, driver) = handshake(stream).await.map_err(|error| chain(&error))?;
+            // It ends when the server closes or nobody holds the other half; its errors come back with the request.
+            tokio::spawn(async move { driver.await.ok() });
+            Ok(open)
+        };
+        match timeout_at(until, connecting).await {
+            Ok(connected) => connected.map_err(TransportError::NotSent),
+            Err(_) => Err(TransportError::NotSent("no connection in time".to_owned())),
+        }
+    }
+
+    /// Writes the request and reads the whole answer.
+    async fn exchange(
+        &self,
+        mut open: SendRequest<Full<Bytes>>,
+        http: http::Request<Full<Bytes>>,
+    ) -> Result<Reply, TransportError> {
+        let response = open.try_send_request(http).await.map_err(|mut refused| {
+            // A message that comes back whole was never begun: the connection had closed before.
+            match refused.take_message() {
+                Some(_) => TransportError::NotSent("the kept connection had closed".to_owned()),
+                None => TransportError::Unknown(chain(refused.error())),
+            }
+        })?;
+        let (head, body) = response.into_parts();
+        let whole = Limited::new(body, BODY_MAX).collect().await;
+        let whole = whole.map_err(|error| TransportError::Unknown(format!("half an answer: {error}")))?;
+        self.0.kept.put(open);
+        let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        };
+        Ok(Reply {
+            status: head.status.as_u16(),
+            headers: head.headers.iter().filter_map(text).collect(),
+            body: whole.to_bytes().into(),
+        })
     }
 }
 
@@ -137,7 +196,7 @@ fn encoded(pairs: &[(String, String)]) -> String {
 }
 
 /// An error with its causes on one line. Hyper's errors carry no header and no body.
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(it) = cause {
@@ -149,34 +208,22 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 impl Transport for Https {
     async fn send(&self, request: &Request) -> Result<Reply, TransportError> {
+        let handed_over = Instant::now();
         let http = self.http(request)?;
-        let exchange = async {
-            let response = self.client.request(http).await.map_err(|error| {
-                // Only a connection that never came about proves that nothing left.
-                if error.is_connect() {
-                    TransportError::NotSent(chain(&error))
-                } else {
-                    TransportError::Unknown(chain(&error))
-                }
-            })?;
-            let (head, body) = response.into_parts();
-            let whole = Limited::new(body, BODY_MAX).collect().await;
-            let whole = whole.map_err(|error| TransportError::Unknown(format!("half an answer: {error}")))?;
-            let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-            };
-            Ok(Reply {
-                status: head.status.as_u16(),
-                headers: head.headers.iter().filter_map(text).collect(),
-                body: whole.to_bytes().into(),
-            })
-        };
-        match tokio::time::timeout(self.patience.answer, exchange).await {
+        let patience = self.0.patience;
+        let latest = request.leaves_within.map(|it| handed_over + it);
+        let connected_by = handed_over + patience.connect;
+        let open = self.connection(latest.map_or(connected_by, |it| it.min(connected_by))).await?;
+        if latest.is_some_and(|it| Instant::now() > it) {
+            // The connection is good for the next one.
+            self.0.kept.put(open);
+            return Err(TransportError::NotSent("the connection was open too late for it".to_owned()));
+        }
+        match timeout_at(handed_over + patience.answer, self.exchange(open, http)).await {
             Ok(answer) => answer,
-            Err(_) => Err(TransportError::Unknown(format!(
-                "no whole answer in {} ms",
-                self.patience.answer.as_millis()
-            ))),
+            Err(_) => {
+                Err(TransportError::Unknown(format!("no whole answer in {} ms", patience.answer.as_millis())))
+            }
         }
     }
 }

@@ -5,10 +5,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
+use domain::market::Points;
 use domain::money::{Price, Usd};
+use domain::symbol::Strike;
 use domain::time::UtcNanos;
+use jiff::civil::Date;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 /// A JSON value not yet looked into. `None` stands for an absent field and for `null`.
@@ -17,7 +24,7 @@ pub(crate) type Raw<'a> = Option<&'a RawValue>;
 /// What a body should have held. Never quotes the body: it may name an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0}")]
-pub(crate) struct Unreadable(pub(crate) &'static str);
+pub struct Unreadable(pub(crate) &'static str);
 
 /// Parses `text` as `T`, or says what was expected.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str, expected: &'static str) -> Result<T, Unreadable> {
@@ -52,6 +59,107 @@ pub(crate) fn collection<'a>(
     }
     let fields: BTreeMap<Cow<'a, str>, &'a RawValue> = parse(raw.get(), expected)?;
     elements(fields.get(key).ok_or(Unreadable(expected))?)
+}
+
+/// A row of a collection that is read in one pass.
+pub(crate) trait Row<'a>: Deserialize<'a> {
+    /// What the collection calls its rows.
+    const KEY: &'static str;
+}
+
+/// A collection such as `{"option": [..]}` read row by row without looking at any byte twice: chains have megabytes.
+/// The text `"null"` and null are no rows, one row may stand without its list.
+pub(crate) struct Collection<T>(pub(crate) Vec<T>);
+
+impl<'de, T: Row<'de>> Deserialize<'de> for Collection<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(CollectionVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct CollectionVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Row<'de>> Visitor<'de> for CollectionVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a collection of {}", T::KEY)
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+        if text == "null" { Ok(Vec::new()) } else { Err(E::invalid_value(Unexpected::Str(text), &self)) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<T>, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if key == T::KEY {
+                found = Some(map.next_value_seed(ListSeed(PhantomData))?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        found.ok_or_else(|| serde::de::Error::missing_field(T::KEY))
+    }
+}
+
+struct ListSeed<T>(PhantomData<T>);
+
+impl<'de, T: Row<'de>> DeserializeSeed<'de> for ListSeed<T> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Row<'de>> Visitor<'de> for ListSeed<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "one or several of {}", T::KEY)
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+        if text == "null" { Ok(Vec::new()) } else { Err(E::invalid_value(Unexpected::Str(text), &self)) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
+        Ok(vec![T::deserialize(MapAccessDeserializer::new(map))?])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Vec<T>, A::Error> {
+        let mut found = Vec::new();
+        while let Some(row) = rows.next_element()? {
+            found.push(row);
+        }
+        Ok(found)
+    }
+}
+
+/// The fields of a body's one outer object by name, or the one named `key`. Where the field is there it may still be
+/// null; where it is not, nothing is concluded.
+pub(crate) fn field<'a>(
+    body: &'a str,
+    key: &'static str,
+    expected: &'static str,
+) -> Result<&'a RawValue, Unreadable> {
+    let fields: BTreeMap<Cow<'a, str>, &'a RawValue> = parse(body, expected)?;
+    fields.get(key).copied().ok_or(Unreadable(expected))
+}
+
+/// The texts of a list of scalars, of one that collapsed to its element, or of none. Nested values are an error.
+pub(crate) fn texts<'a>(raw: Raw<'a>, expected: &'static str) -> Result<Vec<Cow<'a, str>>, Unreadable> {
+    let Some(raw) = raw else { return Ok(Vec::new()) };
+    elements(raw)?.into_iter().map(|it| text(Some(it)).ok_or(Unreadable(expected))).collect()
 }
 
 /// The value as text: a string's content, or a number or word as written.
@@ -118,16 +226,63 @@ pub(crate) fn whole(raw: Raw<'_>) -> Option<i64> {
     whole.parse().ok()
 }
 
+/// An index value or a share price; `None` where it is absent, `NaN` or no number.
+pub(crate) fn points(raw: Raw<'_>) -> Option<Points> {
+    usd(raw).map(|it| Points(it.e4()))
+}
+
+/// A measurement for analytics; `None` where it is absent or no finite number.
+pub(crate) fn measure(raw: Raw<'_>) -> Option<f64> {
+    text(raw)?.parse().ok().filter(|it: &f64| it.is_finite())
+}
+
+/// A strike in thousandths of a dollar; `None` where it is absent, not positive, or finer than that.
+pub(crate) fn strike(raw: Raw<'_>) -> Option<Strike> {
+    strike_of(&decimal(raw)?)
+}
+
+/// A strike from decimal text.
+pub(crate) fn strike_of(text: &str) -> Option<Strike> {
+    let e4 = Usd::parse(text).ok()?.e4();
+    let mills = u32::try_from(e4 / 10).ok()?;
+    (e4 % 10 == 0 && mills > 0).then_some(Strike(mills))
+}
+
+/// A day, also where a time of day follows it.
+pub(crate) fn date(raw: Raw<'_>) -> Option<Date> {
+    text(raw)?.get(..10)?.parse().ok()
+}
+
+/// `true` or `false`, also as text.
+pub(crate) fn flag(raw: Raw<'_>) -> Option<bool> {
+    match text(raw)?.as_ref() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// Text of our own.
+pub(crate) fn owned(raw: Raw<'_>) -> Option<String> {
+    text(raw).filter(|it| !it.is_empty()).map(Cow::into_owned)
+}
+
 /// A count: a whole number from 0 to 4,294,967,295.
 pub(crate) fn count(raw: Raw<'_>) -> Option<u32> {
     whole(raw).and_then(|it| u32::try_from(it).ok())
 }
 
-/// An id: a whole number above 0.
+/// A volume: a whole number from 0, of any size; fractions of shares are cut off.
+pub(crate) fn volume(raw: Raw<'_>) -> Option<u64> {
+    let number = decimal(raw)?;
+    number.split_once('.').map_or(&*number, |it| it.0).parse().ok()
+}
+
+/// An id: a whole number above 0, beyond what a float holds.
 pub(crate) fn id(raw: Raw<'_>) -> Option<u64> {
     let number = decimal(raw)?;
-    let whole = number.strip_suffix(".0").unwrap_or(&number);
-    whole.parse().ok().filter(|&it| it > 0)
+    let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
+    whole.parse().ok().filter(|&it| it > 0 && fraction.bytes().all(|b| b == b'0'))
 }
 
 /// Epoch instants above this are milliseconds, below it seconds: the year 5138 in one, March 1973 in the other.

@@ -14,8 +14,10 @@ pub mod deployment;
 #[cfg(feature = "https")]
 pub mod https;
 mod json;
+pub mod lookup;
 mod reply;
-mod rows;
+pub mod rows;
+pub mod stream;
 pub mod tradier;
 pub mod transport;
 

@@ -64,10 +64,12 @@ pub(crate) fn verdict<'a>(reply: &'a Reply, secrets: &[&str]) -> Verdict<'a> {
     };
     let good = (200..300).contains(&status);
     let words = |text: &str| clean(text, secrets);
-    if status == 429 || (!good && contains(body, "quota violation")) {
+    let surface: Option<Surface<'_>> = serde_json::from_str(body).ok();
+    // Whatever the status: but not where the words stand in a good answer, as an order's reason say.
+    let is_answer = good && surface.as_ref().is_some_and(|it| it.fault.is_none());
+    if status == 429 || (!is_answer && contains(body, "quota violation")) {
         return Verdict::TooMany;
     }
-    let surface: Option<Surface<'_>> = serde_json::from_str(body).ok();
     if let Some(surface) = &surface {
         if let Some(fault) = surface.fault {
             let said =
@@ -142,6 +144,29 @@ pub(crate) fn order_id(body: &str) -> Option<BrokerOrderId> {
     let surface: Surface<'_> = serde_json::from_str(body).ok()?;
     let order: OrderRef<'_> = serde_json::from_str(surface.order?.get()).ok()?;
     json::id(order.id).map(BrokerOrderId)
+}
+
+/// What an answer to placing an order says, on its own: the order's id, or what the caller does next.
+///
+/// # Errors
+/// [`BrokerError`] as [`domain::ports::BrokerPort::place`].
+pub fn answer(status: u16, body: &str) -> Result<BrokerOrderId, BrokerError> {
+    let reply = Reply { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
+    placed(verdict(&reply, &[]))
+}
+
+/// The id in a verdict on placing. `ok` means received, whatever the word: the id binds, polling tells the rest.
+pub(crate) fn placed(verdict: Verdict<'_>) -> Result<BrokerOrderId, BrokerError> {
+    match verdict {
+        Verdict::Body(body) => order_id(body).ok_or_else(|| write_error(Verdict::Body(body))),
+        other @ (Verdict::TooMany
+        | Verdict::Token(_)
+        | Verdict::NotOurs(_)
+        | Verdict::Final(_)
+        | Verdict::No(_)
+        | Verdict::InDoubt(_)
+        | Verdict::Nothing(_)) => Err(write_error(other)),
+    }
 }
 
 /// A verdict on a request that may have changed something, without an order's id in it.

@@ -38,11 +38,13 @@ pub use state::{AuditLine, BROKER, State};
 
 use domain::gate::GateCheck;
 use domain::ids::{AccountId, IntentId};
+use domain::kill::{KillRow, KillScope};
 use domain::market::Microbar;
-use domain::ports::DeadLetter;
 #[expect(unused_imports, reason = "linked from the module's documentation")]
 use domain::ports::Ledger;
+use domain::ports::{DeadLetter, IntentView};
 use domain::symbol::Underlying;
+use domain::time::UtcNanos;
 use jiff::civil::Date;
 
 /// The books in memory. See the module for their rules.
@@ -65,6 +67,26 @@ impl MemLedger {
     /// A snapshot.
     pub fn snapshot(&self) -> State {
         self.state.borrow().clone()
+    }
+
+    /// Looks at an intent where it lies.
+    pub fn look<T>(&self, intent: IntentId, at: impl FnOnce(&IntentView) -> T) -> Option<T> {
+        self.state.borrow().intents.get(&intent).map(|it| at(&it.view))
+    }
+
+    /// Every intent of every account, in order of ids.
+    pub fn intent_ids(&self) -> Vec<IntentId> {
+        self.state.borrow().intents.keys().copied().collect()
+    }
+
+    /// The kill switch's row of a scope.
+    pub fn kill_row(&self, scope: &KillScope) -> Option<KillRow> {
+        self.state.borrow().kill.get(scope).cloned()
+    }
+
+    /// When the first unsent message is due.
+    pub fn outbox_due(&self) -> Option<UtcNanos> {
+        self.state.borrow().outbox.next_due()
     }
 
     /// What was written, in order: when, to which account, what.

@@ -8,5 +8,6 @@ pub mod queue;
 
 pub mod broker;
 pub mod faults;
+pub mod perils;
 pub mod shown;
 pub mod vault;

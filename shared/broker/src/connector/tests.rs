@@ -168,3 +168,43 @@ fn accounts_with_one_token_share_one_rate_budget() {
     assert!(matches!(entry(&b), Err(BrokerError::RateLimited { .. })));
     assert!(matches!(entry(&c), Err(BrokerError::NotSent { .. })), "another token has a budget of its own");
 }
+
+#[test]
+fn every_worker_of_a_process_counts_in_one_budget_and_the_fifth_is_left_for_exits() {
+    let (first, at) = world(vec![credential(of(7, Environment::Sandbox), "one token")], false);
+    let budgets = Budgets::default();
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            Connector::new(
+                Shared(Rc::clone(&at.safe)),
+                HandClock(Rc::clone(&at.hand)),
+                Rc::clone(&at.sandbox),
+                None,
+            )
+            .counting_in(&budgets)
+            .reading_for(Purpose::Entry)
+        })
+        .collect();
+    let closer = Connector::new(
+        Shared(Rc::clone(&at.safe)),
+        HandClock(Rc::clone(&at.hand)),
+        Rc::clone(&at.sandbox),
+        None,
+    )
+    .counting_in(&budgets);
+    drop(first);
+    let account = of(7, Environment::Sandbox);
+    let answer = || Ok(Reply { status: 200, headers: Vec::new(), body: br#"{"positions":"null"}"#.to_vec() });
+    at.sandbox.answers.borrow_mut().extend(std::iter::repeat_with(answer).take(100));
+    let read = |worker: &Connector<Shared, Rc<Tape>, HandClock>| {
+        now(now(worker.account(&account)).unwrap().positions()).is_ok()
+    };
+    // Turn by turn, as workers do: together they get what one would.
+    let done = (0..100).filter(|n| read(&workers[n % 4])).count();
+    assert_eq!(done, 48, "four fifths of sixty");
+    assert_eq!((0..100).filter(|_| read(&closer)).count(), 12, "the rest is for exits");
+    // Another token has a budget of its own.
+    let other = of(8, Environment::Sandbox);
+    at.safe.held.borrow_mut().push(credential(other, "another token"));
+    assert!(now(now(workers[0].account(&other)).unwrap().positions()).is_ok());
+}

@@ -209,3 +209,111 @@ fn a_base_is_https_or_this_machine() {
         assert!(Https::new(bad, Patience::default()).is_err(), "{bad}");
     }
 }
+
+/// A listener that accepts and then lets its client wait `late` before the TLS or HTTP side is served at all: the
+/// backlog takes the connection at once, so what is slow is whatever the client waits for after it.
+fn sent_within(
+    within: Option<Duration>,
+    scheme: &str,
+    kept_first: bool,
+) -> (Result<Reply, TransportError>, Vec<String>) {
+    let seen = Seen::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answer = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("{scheme}://{}", listener.local_addr().unwrap());
+        if scheme == "http" {
+            tokio::task::spawn_local(serve(listener, vec![Act::Answer("{}"); 3], Rc::clone(&seen)));
+        } else {
+            let seen = Rc::clone(&seen);
+            tokio::task::spawn_local(async move {
+                // Accepts, reads the client's hello, and never says anything: the handshake hangs.
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut hello = [0u8; 4096];
+                while let Ok(1..) = stream.read(&mut hello).await {
+                    let clear = String::from_utf8_lossy(&hello).into_owned();
+                    if clear.contains("/v1/x") {
+                        seen.borrow_mut().push(clear);
+                    }
+                }
+            });
+        }
+        let patience = Patience { connect: Duration::from_secs(5), ..Patience::default() };
+        let transport = Https::new(&base, patience).unwrap();
+        if kept_first {
+            transport.send(&request(Method::Get)).await.unwrap();
+        }
+        transport.send(&Request { leaves_within: within, ..request(Method::Post) }).await
+    });
+    (answer, seen.take())
+}
+
+#[test]
+fn an_entry_does_not_leave_when_its_connection_is_open_too_late() {
+    let started = tokio::time::Instant::now();
+    let (answer, seen) = sent_within(Some(Duration::from_millis(60)), "https", false);
+    assert!(matches!(answer, Err(TransportError::NotSent(_))), "{answer:?}");
+    assert!(seen.is_empty(), "the server saw {seen:?}");
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "it gave up at its own limit, not at the connection's"
+    );
+}
+
+#[test]
+fn an_entry_whose_time_is_over_leaves_neither_on_a_new_connection_nor_on_a_kept_one() {
+    for kept_first in [false, true] {
+        let (answer, seen) = sent_within(Some(Duration::ZERO), "http", kept_first);
+        assert!(matches!(answer, Err(TransportError::NotSent(_))), "{answer:?}");
+        assert!(!seen.iter().any(|it| it.starts_with("POST")), "the server saw {seen:?}");
+    }
+}
+
+#[test]
+fn an_entry_in_time_leaves_once() {
+    for kept_first in [false, true] {
+        let (answer, seen) = sent_within(Some(Duration::from_secs(2)), "http", kept_first);
+        assert!(answer.is_ok(), "{answer:?}");
+        assert_eq!(seen.iter().filter(|it| it.starts_with("POST")).count(), 1, "{seen:?}");
+    }
+}
+
+#[test]
+fn a_post_without_a_body_says_so_and_connections_are_kept() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let seen = Seen::default();
+    let accepted = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        // It takes one connection alone: a second one would wait for ever.
+        let served = Rc::clone(&seen);
+        let accepted = Rc::new(std::cell::Cell::new(0));
+        let count = Rc::clone(&accepted);
+        tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            count.set(count.get() + 1);
+            while let Some(request) = read_request(&mut stream).await {
+                served.borrow_mut().push(request);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+            }
+        });
+        let transport = Https::new(&base, Patience::default()).unwrap();
+        let empty = Request { form: Vec::new(), ..request(Method::Post) };
+        for _ in 0..3 {
+            transport.clone().send(&empty).await.unwrap();
+        }
+        accepted.get()
+    });
+    let seen = seen.take();
+    assert_eq!((seen.len(), accepted), (3, 1));
+    assert!(seen.iter().all(|it| it.to_lowercase().contains("\r\ncontent-length: 0\r\n")), "{seen:?}");
+    assert!(seen.iter().all(|it| it.to_lowercase().contains("\r\nhost: 127.0.0.1:")), "{seen:?}");
+}
+
+#[test]
+fn a_server_that_closes_an_idle_connection_costs_no_request() {
+    // Each answer is followed by a close that the client has not read when the next request comes.
+    let acts = [Act::AnswerAndClose("{}"), Act::AnswerAndClose("{}"), Act::Answer("{}")];
+    let (answers, seen) = exchange(&acts, &[Method::Post, Method::Post, Method::Post]);
+    assert!(answers.iter().all(Result::is_ok) && seen.len() == 3, "{answers:?} {seen:?}");
+}

@@ -7,14 +7,16 @@ use std::task::{Context, Poll, Waker};
 use super::*;
 use domain::account::{AccountRef, AccountType, Environment};
 use domain::gate::GateCheck;
-use domain::ids::{AccountId, AttemptNo, IntentId, OrderTag, UserId};
+use domain::ids::{AccountId, AttemptNo, BrokerOrderId, IntentId, OrderTag, UserId};
 use domain::intent::{
     self, Action, CloseAmount, ClosingIntent, DecisionMarket, IntentHead, OpeningIntent, Origin,
 };
 use domain::market::Points;
-use domain::money::{Side, Usd};
-use domain::order::{BrokerStatus, Mark};
+use domain::money::{Price, Side, Usd};
+use domain::order::{BrokerOrder, BrokerStatus, Mark, Ticket};
+use domain::ports::{BrokerPort, CancelAnswer};
 use domain::setup::{Direction, SetupKind, SetupLevels};
+use domain::symbol::{OccSymbol, Root, Underlying};
 use domain::time::UtcNanos;
 
 mod fuzz;

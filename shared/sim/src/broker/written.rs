@@ -39,7 +39,14 @@ fn located(text: &str, error: &serde_json::Error) -> Miswritten {
     let before = text.get(..upto).unwrap_or(text);
     if let Some((field, problem)) = problem.strip_prefix("field ").and_then(|it| it.split_once(": ")) {
         let name = field.rsplit('.').next().unwrap_or(field);
-        let at = before.rfind(&format!("\"{name}\"")).unwrap_or(upto);
+        let key = format!("\"{name}\"");
+        // What is wrong with the whole has no position of its own: an index in the field's name says which one it is.
+        let at = if error.line() == 0 {
+            let nth = field.split_once('[').and_then(|it| it.1.split_once(']')?.0.parse().ok()).unwrap_or(0);
+            text.match_indices(&key).nth(nth).map_or(0, |it| it.0)
+        } else {
+            before.rfind(&key).unwrap_or(upto)
+        };
         let line = line_of(text, at);
         return Miswritten { line, field: Some(field.to_owned()), problem: problem.to_owned() };
     }

@@ -53,14 +53,25 @@ fn a_series_and_its_index_come_in_one_request() {
 }
 
 #[test]
-fn many_quotes_are_asked_for_in_bounded_requests() {
-    let many: Vec<OccSymbol> =
-        (1..=450).map(|n| format!("SPXW261120C{:08}", n * 5_000).parse().unwrap()).collect();
+fn many_quotes_are_asked_for_in_bounded_requests_by_post_where_a_query_is_too_long() {
+    let series = |n: u32| -> OccSymbol { format!("SPXW261120C{:08}", n * 5_000).parse().unwrap() };
     let empty = || Ok(reply(200, r#"{"quotes":{"unmatched_symbols":{"symbol":"A"}}}"#));
-    let (broker, tape) = account(vec![empty(), empty(), empty()]);
-    assert_eq!(now(broker.quotes(&many)).unwrap().len(), 450);
-    assert_eq!(tape.sent.borrow().len(), 3);
-    assert_eq!(now(account(vec![]).0.quotes(&[])), Ok(vec![]), "nothing asked, nothing sent");
+    for (count, method, requests) in
+        [(0, Method::Get, 0), (200, Method::Get, 1), (201, Method::Post, 1), (2_001, Method::Post, 3)]
+    {
+        let (broker, tape) = account(vec![empty(), empty(), empty()]);
+        let many: Vec<OccSymbol> = (1..=count).map(series).collect();
+        assert_eq!(now(broker.quotes(&many)).unwrap().len(), many.len());
+        let sent = tape.sent.borrow();
+        assert_eq!(sent.len(), requests, "{count}");
+        for it in sent.iter() {
+            let fields = if method == Method::Get { &it.query } else { &it.form };
+            assert_eq!(
+                (it.method, fields[0].0.as_str(), it.query.len() + it.form.len()),
+                (method, "symbols", 2)
+            );
+        }
+    }
 }
 
 #[test]

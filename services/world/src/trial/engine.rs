@@ -1,0 +1,617 @@
+//! The run itself: what happens next, at which instant, and who is polled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use broker::transport::{Request, Transport as _};
+use domain::chain::ChainRow;
+use domain::ids::SetupId;
+use domain::kill::{KillScope, KillState};
+use domain::ports::{Message, Queue};
+use domain::setup::{
+    Direction, Setup, SetupKind, SetupLevels, SetupState, Transition, TransitionRecord, TriggerFacts,
+};
+use domain::market::Points;
+use domain::symbol::{OccSymbol, Root, Underlying};
+use domain::time::{NANOS_PER_SEC, UtcNanos};
+use sim::conformance::block_on;
+use sim::perils::{Peril, Perils, Port, Running, Script, Stop, mixed};
+
+use super::course::{Course, Incident};
+use super::laws::{Entries, Laws};
+use super::parts::TrialParts;
+use super::tape::Tape;
+use super::tasks::{self, Ended, Purpose, Step, Task};
+use super::{Ask, Faults, Outcome};
+use crate::schedule::{self, Scheduled};
+use crate::simulated::{EnrolError, switches};
+
+/// A relay that failed looks again after this long: the ingester's sweep.
+const SWEEP: Duration = Duration::from_secs(1);
+/// After the last fault every intent ends within this.
+const ENDS_WITHIN: Duration = Duration::from_secs(300);
+/// More events than any session has: two parts keep waking each other.
+const EVENTS_MAX: u64 = 400_000;
+
+/// Something that happens at an instant.
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    Letter(u64),
+    Resume(u64),
+    Schedule(Scheduled, bool),
+    Setup { plan: usize, sequence: u32 },
+    Incident(usize),
+    Over(usize),
+    Flip(usize, KillState),
+    Late(Box<Request>),
+    Tick,
+    Calm,
+    Close,
+    Look,
+    Liveness,
+}
+
+/// A session at work.
+pub(super) struct Engine {
+    pub(super) course: Course,
+    pub(super) parts: Rc<TrialParts>,
+    pub(super) laws: Rc<Laws>,
+    pub(super) tape: Rc<Tape>,
+    events: BTreeMap<(UtcNanos, u64, u64), Event>,
+    sequence: u64,
+    tasks: BTreeMap<u64, Task>,
+    next_task: u64,
+    relaying: Option<u64>,
+    relay_from: UtcNanos,
+    is_ticking: bool,
+    pub(super) is_calm: bool,
+    /// Alerts that reached their queue.
+    delivered: BTreeSet<String>,
+    /// Incidents that happen, by place.
+    pub(super) wanted: Option<BTreeSet<usize>>,
+    pub(super) happened: BTreeSet<usize>,
+    /// When entries may be refused for a reason of the whole: from, until.
+    pub(super) excuses: Vec<(UtcNanos, UtcNanos)>,
+    /// When the last fault was over.
+    pub(super) trouble_until: UtcNanos,
+    setups: BTreeMap<usize, Setup>,
+}
+
+impl Engine {
+    pub(super) async fn new(ask: &Ask, course: Course) -> Result<Self, EnrolError> {
+        let script = ask.faults.as_ref().map(|it| Script::of(&it.calls));
+        let perils = Rc::new(Perils::new(course.chances.clone(), script));
+        let parts = Rc::new(TrialParts::new(&course, Rc::clone(&perils)).await?);
+        let tape = Rc::new(Tape::new(&course, Rc::clone(&parts.sandbox)));
+        let laws = Rc::new(Laws::new(
+            Rc::clone(&parts.books),
+            Rc::clone(&parts.time),
+            Rc::clone(&tape),
+            Rc::clone(&parts.sandbox),
+            parts.members.clone(),
+            ask.is_told,
+        ));
+        perils.tell(Rc::clone(&laws) as Rc<dyn sim::perils::Witness>);
+        let mut engine = Self {
+            relay_from: course.start,
+            trouble_until: course.start,
+            wanted: ask.faults.as_ref().map(|it| it.incidents.clone()),
+            course,
+            parts,
+            laws,
+            tape,
+            events: BTreeMap::new(),
+            sequence: 0,
+            tasks: BTreeMap::new(),
+            next_task: 1,
+            relaying: None,
+            is_ticking: false,
+            is_calm: false,
+            delivered: BTreeSet::new(),
+            happened: BTreeSet::new(),
+            excuses: Vec::new(),
+            setups: BTreeMap::new(),
+        };
+        engine.plan();
+        Ok(engine)
+    }
+
+    /// Puts down what is known before anything happens.
+    fn plan(&mut self) {
+        let (start, session, calm_at) = (self.course.start, self.course.session, self.course.calm_at);
+        self.at(start, Event::Schedule(Scheduled::PortfolioSync, true));
+        let active_until = self.course.setups.last().map_or(start, |it| it.at.plus(Duration::from_secs(300)));
+        let flatten = session.before_close(18);
+        let mut syncs = 0u64;
+        for (at, what) in schedule::of(&session, &switches()).into_iter().filter(|it| it.0 > start) {
+            let is_busy = at <= active_until || flatten <= at || self.course.calm_at > at;
+            let is_wanted = match what {
+                Scheduled::PortfolioSync => {
+                    syncs = syncs.saturating_add(1);
+                    syncs.is_multiple_of(4)
+                }
+                Scheduled::Reconcile => is_busy,
+                Scheduled::Flatten | Scheduled::FlatWatch | Scheduled::Report => true,
+            };
+            if is_wanted {
+                self.at(at, Event::Schedule(what, false));
+            }
+        }
+        for plan in 0..self.course.setups.len() {
+            let Some(at) = self.course.setups.get(plan).map(|it| it.at) else { continue };
+            self.at(at.minus(Duration::from_secs(5)), Event::Setup { plan, sequence: 0 });
+        }
+        for index in 0..self.course.incidents.len() {
+            let Some(Incident { at, .. }) = self.course.incidents.get(index) else { continue };
+            if self.wanted.as_ref().is_none_or(|it| it.contains(&index)) {
+                self.at(*at, Event::Incident(index));
+            }
+        }
+        self.at(calm_at, Event::Calm);
+        self.at(session.close, Event::Close);
+        self.at(session.close.plus(Duration::from_secs(60)), Event::Look);
+    }
+
+    pub(super) fn at(&mut self, at: UtcNanos, event: Event) {
+        self.sequence = self.sequence.saturating_add(1);
+        let tie = mixed(self.course.seed ^ self.sequence);
+        self.events.insert((at, tie, self.sequence), event);
+    }
+
+    /// To the end of the session.
+    pub(super) fn run(mut self) -> Outcome {
+        self.pump();
+        while let Some(at) = self.next_instant().filter(|it| *it <= self.course.end) {
+            use crate::parts::SteeredClock as _;
+            self.parts.time.advance_to(at);
+            self.parts.sandbox.borrow_mut().advance(at);
+            self.laws.step();
+            let event = self.events.first_entry().filter(|it| it.key().0 <= at).map(|it| it.remove());
+            if let Some(event) = event {
+                self.happen(event);
+            }
+            self.pump();
+            if self.laws.is_broken() || self.laws.steps() > EVENTS_MAX {
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    fn next_instant(&self) -> Option<UtcNanos> {
+        let event = self.events.first_key_value().map(|it| it.0.0);
+        let broker = self.parts.sandbox.borrow().next_due();
+        let outbox = self.parts.books.outbox_due().map(|it| it.max(self.relay_from));
+        let outbox = outbox.filter(|_| self.relaying.is_none());
+        let now = self.now();
+        [event, broker, outbox].into_iter().flatten().min().map(|it| it.max(now))
+    }
+
+    pub(super) fn now(&self) -> UtcNanos {
+        self.parts.now()
+    }
+
+    fn happen(&mut self, event: Event) {
+        let now = self.now();
+        match event {
+            Event::Letter(id) => self.receive(id),
+            Event::Resume(task) => self.poll(task),
+            Event::Schedule(what, is_sure) => self.fire(what, is_sure),
+            Event::Setup { plan, sequence } => self.setup(plan, sequence),
+            Event::Incident(index) => self.incident(index),
+            Event::Over(index) => self.over(index),
+            Event::Flip(index, state) => self.flip(index, state),
+            Event::Late(request) => {
+                self.laws.tell(|| format!("! {request:?} arrives late"));
+                // Nobody waits for its answer any more.
+                drop(block_on(self.parts.transport.inner().send(&request)));
+            }
+            Event::Tick => self.tick(),
+            Event::Calm => self.calm(),
+            Event::Close => self.tape.show_close(),
+            Event::Look => {
+                let delivered = &self.delivered;
+                let is_paged = |prefix: &str| delivered.iter().any(|it| it.starts_with(prefix));
+                // Where nobody bids nothing can be sold, and where no alert can be sent nobody is paged.
+                let is_excused = self.tape.mood().is_without_bids || self.parts.perils.are_alerts_down();
+                self.laws.open_after_the_close(is_paged, is_excused);
+            }
+            Event::Liveness => {
+                let is_over = now >= self.course.session.close.plus(ENDS_WITHIN);
+                self.laws.unfinished(now.minus(ENDS_WITHIN), is_over);
+            }
+        }
+    }
+
+    /// What follows from what just happened, until nothing does at this instant.
+    fn pump(&mut self) {
+        loop {
+            for (at, id) in self.parts.queues.take_due() {
+                self.at(at, Event::Letter(id));
+            }
+            for (late, request) in self.parts.perils.take_late() {
+                let at = self.now().plus(late);
+                self.trouble_until = self.trouble_until.max(at);
+                self.at(at, Event::Late(Box::new(request)));
+            }
+            let lines = self.parts.sandbox.borrow_mut().take_transcript();
+            self.laws.read(&lines);
+            let frames = self.parts.streams().taken();
+            let is_quiet = frames.is_empty();
+            for frame in frames {
+                let times = match self.parts.perils.strike("stream", "frame", Port::Frame) {
+                    Some((Peril::FrameLost, _)) => 0,
+                    Some((Peril::FrameTwice, _)) => 2,
+                    Some(_) | None => 1,
+                };
+                for _ in 0..times {
+                    let work = tasks::frame(&self.parts, frame.clone());
+                    self.spawn("account-stream", Purpose::Frame, work);
+                }
+            }
+            let now = self.now();
+            let is_due = self.parts.books.outbox_due().is_some_and(|it| it <= now) && self.relay_from <= now;
+            if is_due && self.relaying.is_none() {
+                self.relaying = Some(self.next_task);
+                let work = tasks::relay(&self.parts);
+                self.spawn("relay", Purpose::Relay, work);
+                continue;
+            }
+            if is_quiet {
+                break;
+            }
+        }
+        if !self.is_ticking && self.has_live_orders() && self.now() < self.course.session.close {
+            self.is_ticking = true;
+            let next = self.now().floor_to(NANOS_PER_SEC).plus(Duration::from_secs(1));
+            self.at(next, Event::Tick);
+        }
+    }
+
+    fn has_live_orders(&self) -> bool {
+        let sandbox = self.parts.sandbox.borrow();
+        let live = |number: &str| sandbox.account(number).is_some_and(|it| !it.live.is_empty());
+        self.parts.members.iter().any(|it| live(it.number.as_str()))
+    }
+
+    /// A second of market for the series somebody works in.
+    fn tick(&mut self) {
+        self.is_ticking = false;
+        let series: BTreeSet<OccSymbol> = {
+            let sandbox = self.parts.sandbox.borrow();
+            let accounts = self.parts.members.iter().filter_map(|it| sandbox.account(it.number.as_str()));
+            let orders = accounts.flat_map(|it| &it.live).filter_map(|id| sandbox.order(*id));
+            orders.flat_map(|it| &it.legs).map(|it| it.series).collect()
+        };
+        let series: Vec<OccSymbol> = series.into_iter().collect();
+        self.tape.show(&series, self.now());
+    }
+
+    // ---- tasks ----
+
+    pub(super) fn spawn(&mut self, actor: &'static str, purpose: Purpose, work: tasks::Work) {
+        let id = self.next_task;
+        self.next_task = id.saturating_add(1);
+        let skew = self.course.skew_max_ns;
+        let drawn = i64::try_from(mixed(self.course.seed ^ id << 20) >> 24).unwrap_or(0);
+        let skew_ns = drawn.checked_rem(skew.saturating_mul(2).saturating_add(1)).map_or(0, |it| it - skew);
+        self.tasks.insert(id, Task { actor, purpose, skew_ns, work });
+        self.poll(id);
+    }
+
+    fn poll(&mut self, id: u64) {
+        let Some(mut task) = self.tasks.remove(&id) else { return };
+        let running = Running { actor: task.actor, task: id, skew_ns: task.skew_ns };
+        self.parts.perils.run(running);
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = task.work.as_mut().poll(&mut context);
+        self.parts.perils.run(Running { actor: "nobody", task: 0, skew_ns: 0 });
+        let stop = self.parts.perils.take_stop();
+        match (polled, stop) {
+            (Poll::Ready(ended), _) => {
+                self.laws.tell(|| format!("{} #{id} ended {ended:?}", task.actor));
+                self.ended(id, task.purpose, Some(ended));
+            }
+            (Poll::Pending, Some(Stop::Killed)) => self.ended(id, task.purpose, None),
+            (Poll::Pending, Some(Stop::For(time))) => {
+                let at = self.now().plus(time);
+                self.trouble_until = self.trouble_until.max(at);
+                self.tasks.insert(id, task);
+                self.at(at, Event::Resume(id));
+            }
+            (Poll::Pending, None) => {
+                self.laws.waits(task.actor);
+            }
+        }
+    }
+
+    /// What a task's end means; `None` for one that was killed.
+    fn ended(&mut self, id: u64, purpose: Purpose, ended: Option<Ended>) {
+        let is_well = ended == Some(Ended::Well);
+        match purpose {
+            // A message that was not worked stays invisible until its time-out.
+            Purpose::Letter(letter) if is_well => self.parts.queues.delete_one(letter),
+            Purpose::Letter(_) | Purpose::Frame | Purpose::Schedule(_) => {}
+            Purpose::Setup { plan, sequence } if is_well => self.next_step(plan, sequence),
+            Purpose::Setup { plan, sequence } => {
+                let at = self.now().plus(SWEEP);
+                self.at(at, Event::Setup { plan, sequence });
+            }
+            Purpose::Relay => {
+                if self.relaying == Some(id) {
+                    self.relaying = None;
+                }
+                if !is_well {
+                    self.relay_from = self.now().plus(SWEEP);
+                }
+            }
+            Purpose::Control(index, state) => {
+                if !is_well {
+                    let at = self.now().plus(Duration::from_secs(2));
+                    self.at(at, Event::Flip(index, state));
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, letter: u64) {
+        let Some((queue, delivery)) = self.parts.queues.receive_one(letter) else { return };
+        if queue == Queue::Alerts {
+            if let Ok(Message::Alert { key, level, text }) = wire::message::decode(&delivery.body) {
+                self.laws.tell(|| format!("alert {level}: {text}"));
+                self.delivered.insert(key);
+            }
+            self.parts.queues.delete_one(letter);
+            return;
+        }
+        let id = self.next_task;
+        self.laws.tell(|| format!("{} #{id} takes {} ({})", tasks::actor_of(queue), delivery.body, delivery.receives));
+        if let Ok(Message::Step { intent, .. }) = wire::message::decode(&delivery.body) {
+            self.laws.works(id, intent);
+        }
+        let work = tasks::letter(&self.parts, queue, delivery, format!("worker-{id}"));
+        self.spawn(tasks::actor_of(queue), Purpose::Letter(letter), work);
+    }
+
+    fn fire(&mut self, what: Scheduled, is_sure: bool) {
+        let drawn = if is_sure {
+            None
+        } else {
+            self.parts.perils.strike("schedule", what.function(), Port::Timer)
+        };
+        let times = match drawn {
+            Some((Peril::TimerLost, _)) => 0,
+            Some((Peril::TimerTwice, _)) => 2,
+            Some((Peril::TimerLate, _)) => {
+                let at = self.now().plus(Duration::from_secs(60));
+                self.at(at, Event::Schedule(what, true));
+                0
+            }
+            Some(_) | None => 1,
+        };
+        for _ in 0..times {
+            let id = self.next_task;
+            self.laws.tell(|| format!("{} #{id} starts", what.function()));
+            // The broker prices expired series on the close, and so does whoever knows it.
+            let close = (self.now() > self.course.session.close).then(|| self.tape.close());
+            let work = tasks::scheduled(&self.parts, what, close, format!("worker-{id}"));
+            self.spawn(what.function(), Purpose::Schedule(what), work);
+        }
+    }
+
+    // ---- setups ----
+
+    fn setup(&mut self, plan: usize, sequence: u32) {
+        let Some(planned) = self.course.setups.get(plan) else { return };
+        let (direction, r, steps) = (planned.direction, planned.r, planned.steps.clone());
+        let now = self.now();
+        let (to, reason) = match sequence {
+            0 => (SetupState::Ready, "range"),
+            1 => (SetupState::Triggered, "break"),
+            later => {
+                let index = usize::try_from(later.saturating_sub(2)).unwrap_or(usize::MAX);
+                let Some((_, to, reason)) = steps.get(index) else { return };
+                (*to, *reason)
+            }
+        };
+        let spot = self.tape.spot(now);
+        let session = self.course.session.date;
+        let seed = self.course.seed;
+        let setup = self.setups.entry(plan).or_insert_with(|| Setup {
+            id: SetupId::of(&[&seed.to_le_bytes(), &plan.to_le_bytes()]),
+            session,
+            symbol: Underlying::SPX,
+            kind: SetupKind::OrbBreakout,
+            profile: "trial".to_owned(),
+            direction,
+            state: to,
+            sequence,
+            levels: levels(direction, spot, r),
+            valid_until: now.plus(Duration::from_secs(600)),
+            formed_at: now,
+            triggered_at: None,
+            facts: TriggerFacts::default(),
+            trailing_stop_path: Vec::new(),
+        });
+        let mut setup = setup.clone();
+        let from = (sequence > 0).then_some(setup.state);
+        (setup.state, setup.sequence) = (to, sequence);
+        if sequence == 1 {
+            setup.levels = levels(direction, spot, r);
+            setup.triggered_at = Some(now);
+        }
+        let transition = Transition {
+            setup: setup.id,
+            sequence,
+            from,
+            to,
+            ts: now,
+            price: spot,
+            reason: reason.to_owned(),
+            bar: now,
+            gates: Vec::new(),
+        };
+        let chain = (sequence == 1).then(|| self.chain(direction));
+        if sequence == 1 {
+            self.laws.signalled(setup.id, now);
+        }
+        let record =
+            TransitionRecord { setup, transition, chain: None, source: "trial".to_owned(), resolution_ns: 1 };
+        let work = tasks::step(&self.parts, Step { record, chain });
+        self.spawn("ingester", Purpose::Setup { plan, sequence }, work);
+    }
+
+    fn next_step(&mut self, plan: usize, sequence: u32) {
+        let now = self.now();
+        let planned = self.course.setups.get(plan);
+        let state = match sequence {
+            0 => Some(SetupState::Ready),
+            1 => Some(SetupState::Triggered),
+            later => {
+                let index = usize::try_from(later.saturating_sub(2)).unwrap_or(usize::MAX);
+                planned.and_then(|it| it.steps.get(index)).map(|it| it.1)
+            }
+        };
+        if let (Some(setup), Some(state)) = (self.setups.get_mut(&plan), state) {
+            (setup.state, setup.sequence) = (state, sequence);
+        }
+        let Some(planned) = self.course.setups.get(plan) else { return };
+        let at = match sequence {
+            0 => planned.at.max(now),
+            later => {
+                let index = usize::try_from(later.saturating_sub(1)).unwrap_or(usize::MAX);
+                let Some((after, ..)) = planned.steps.get(index) else { return };
+                now.plus(*after)
+            }
+        };
+        // From the flatten on setups end without an intent.
+        if at < self.course.session.before_close(16) {
+            self.at(at, Event::Setup { plan, sequence: sequence.saturating_add(1) });
+        }
+    }
+
+    /// The chain around the index, and the market shown to the broker as it stands with it.
+    fn chain(&self, direction: Direction) -> Vec<ChainRow> {
+        let now = self.now();
+        let drawn = self.parts.perils.strike("chain", "listing", Port::Chain);
+        let spot = self.tape.spot(now).to_f64();
+        let strikes = Tape::strikes().into_iter().filter(|it| (it.points() - spot).abs() <= 30.0);
+        let mut rows = Vec::new();
+        for (index, strike) in strikes.enumerate() {
+            let is_missing = matches!(drawn, Some((Peril::StrikesMissing, amount)) if amount >> (index % 16) & 1 == 1);
+            let series =
+                OccSymbol { root: Root::SPXW, expiry: self.course.session.date, right: direction.right(), strike };
+            let row = |series| ChainRow {
+                series,
+                quote: self.tape.quote(&series, now),
+                open_interest: Some(1_000),
+                volume: None,
+            };
+            if !is_missing {
+                rows.push(row(series));
+            }
+            if matches!(drawn, Some((Peril::OtherRoots, _))) {
+                rows.push(row(OccSymbol { root: Root::SPX, ..series }));
+            }
+        }
+        rows
+    }
+
+    fn flip(&mut self, index: usize, state: KillState) {
+        let Some(scope) = self.scope_of(index) else { return };
+        let work = tasks::flip(&self.parts, scope, state);
+        self.spawn("control", Purpose::Control(index, state), work);
+    }
+
+    fn scope_of(&self, index: usize) -> Option<KillScope> {
+        match self.course.incidents.get(index)?.what {
+            super::course::What::Flip { of: Some(member), .. } => {
+                Some(KillScope::User(self.parts.members.get(member)?.account.user))
+            }
+            _ => Some(KillScope::Global),
+        }
+    }
+
+    // ---- the end ----
+
+    pub(super) fn expect_liveness(&mut self) {
+        let at = self.trouble_until.plus(ENDS_WITHIN);
+        self.at(at, Event::Liveness);
+    }
+
+    fn finish(self) -> Outcome {
+        let violations = self.laws.violations();
+        if violations.is_empty() {
+            if self.laws.steps() > EVENTS_MAX {
+                self.laws.waits("somebody: the session does not come to rest");
+            }
+            self.laws.unfinished(self.course.end, true);
+            let delivered = &self.delivered;
+            self.laws.at_rest(&self.parts.queues, |key| delivered.contains(key));
+        }
+        let excuses = &self.excuses;
+        let is_excused =
+            |at: UtcNanos| excuses.iter().any(|(from, until)| *from <= at.plus(Duration::from_secs(40)) && at <= *until);
+        let (entries, unsent) = self.laws.entries(is_excused);
+        let is_quiet = self.course.classes.is_empty();
+        if self.laws.violations().is_empty() {
+            self.went(&entries, &unsent, is_quiet);
+        }
+        self.parts.perils.forget_witness();
+        let fired = self.parts.perils.fired();
+        let mut by_class: BTreeMap<u8, u64> = BTreeMap::new();
+        let incidents = self.happened.iter().filter_map(|it| self.course.incidents.get(*it));
+        for class in fired.iter().map(|it| it.peril.class()).chain(incidents.map(|it| it.what.class())) {
+            let count = by_class.entry(class).or_default();
+            *count = count.saturating_add(1);
+        }
+        for made in [18, 19, 21].into_iter().filter(|it| self.course.classes.contains(it)) {
+            by_class.insert(made, 1);
+        }
+        Outcome {
+            seed: self.course.seed,
+            violations: self.laws.violations(),
+            intents: entries.intents,
+            ready: entries.ready,
+            posted: entries.posted,
+            filled: entries.filled,
+            posts: self.laws.posts(),
+            fills: self.laws.fills(),
+            events: self.laws.steps(),
+            fired: by_class,
+            faults: Faults { calls: fired, incidents: self.happened.clone() },
+            sites: self.parts.perils.sites(),
+            hash: self.laws.hash(),
+            story: self.laws.take_story(),
+            is_quiet,
+        }
+    }
+
+    /// Refusing everything is no proof: what was approved is sent, and most of it fills.
+    fn went(&self, entries: &Entries, unsent: &[String], is_quiet: bool) {
+        // What delays or stops everybody also stops entries that no fault touched: safety comes first.
+        let delaying: [u8; 15] = [6, 7, 8, 9, 10, 12, 13, 14, 20, 22, 25, 28, 30, 31, 21];
+        let is_direct = delaying.iter().all(|it| !self.course.classes.contains(it));
+        if is_direct && let Some(first) = unsent.first() {
+            self.laws.refused(&format!("{} approved entries were not sent; {first}", unsent.len()));
+        }
+        if is_quiet && entries.filled.saturating_mul(10) < entries.ready.saturating_mul(6) {
+            self.laws.refused(&format!("{} of {} approved entries filled", entries.filled, entries.ready));
+        }
+    }
+}
+
+fn levels(direction: Direction, spot: Points, r: i64) -> SetupLevels {
+    let points = |n: i64| Points(Points::whole(n).0.saturating_mul(direction.sign()));
+    SetupLevels {
+        zone_low: spot.minus(Points::whole(2)),
+        zone_high: spot.plus(Points::whole(2)),
+        stop: spot.minus(points(r)),
+        t1: spot.plus(points(r)),
+        t2: spot.plus(points(2 * r)),
+        r_index: Points::whole(r),
+    }
+}
+

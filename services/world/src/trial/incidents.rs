@@ -1,0 +1,167 @@
+//! What happens to everybody at once, and how it ends.
+
+use std::time::Duration;
+
+use domain::account::BrokerCredential;
+use domain::kill::KillState;
+use domain::ports::{CredentialChange, Ledger as _, Queue, Secrets as _};
+use domain::secret::Token;
+use domain::time::UtcNanos;
+use sim::broker::{ForeignOrder, LegSide};
+use sim::conformance::block_on;
+use sim::perils::Database;
+
+use super::course::What;
+use super::engine::{Engine, Event};
+use super::parts::second_token;
+
+/// Bodies that are not ours to work: the first of an older schema, the others broken, unknown or misdirected.
+const POISON: [(Queue, &str); 5] = [
+    (Queue::Entries, r#"{"version":0,"type":"step"}"#),
+    (Queue::Transitions, r#"{"version":9,"type":"transition"}"#),
+    (Queue::Exits, "this is no message"),
+    (
+        Queue::Transitions,
+        r#"{"version":1,"type":"transition","setup":"00000000000000000000000000","sequence":2,"tries":0}"#,
+    ),
+    (Queue::Entries, r#"{"version":1,"type":"alert","key":"k","level":"info","text":"t"}"#),
+];
+
+impl Engine {
+    pub(super) fn incident(&mut self, index: usize) {
+        let Some(what) = self.course.incidents.get(index).map(|it| it.what) else { return };
+        if self.is_calm {
+            return;
+        }
+        self.happened.insert(index);
+        self.laws.tell(|| format!("! {what:?}"));
+        let perils = &self.parts.perils;
+        match what {
+            What::DatabaseDown(time) => {
+                perils.set_database(Database::Down);
+                self.ends(index, time, true);
+            }
+            What::DatabaseReadOnly(time) => {
+                perils.set_database(Database::ReadOnly);
+                self.ends(index, time, true);
+            }
+            What::BrokerAway(time) => {
+                perils.set_broker_away(true);
+                self.ends(index, time, true);
+            }
+            What::AlertsDown(time) => {
+                perils.set_alerts_down(true);
+                self.ends(index, time, false);
+            }
+            What::Halt(time) => {
+                self.tape.set_mood(|it| it.is_halted = true);
+                self.ends(index, time, true);
+            }
+            What::IndexSilent(time) => {
+                self.tape.set_mood(|it| it.is_index_silent = true);
+                self.ends(index, time, false);
+            }
+            What::WideClose => self.tape.set_mood(|it| it.is_wide = true),
+            What::NoBids => self.tape.set_mood(|it| it.is_without_bids = true),
+            What::Flip { state, held, .. } => {
+                let now = self.now();
+                self.at(now, Event::Flip(index, state));
+                self.ends(index, held, true);
+            }
+            What::Revoked { member, rotated } => {
+                if let Some(member) = self.parts.members.get(member) {
+                    perils.revoke(Token::new(member.token.as_str()));
+                }
+                self.ends(index, rotated, true);
+            }
+            What::ByHand { member, closes } => self.by_hand(member, closes),
+            What::Poison(kind) => {
+                if let Some((queue, body)) = POISON.get(kind) {
+                    self.parts.queues.put(*queue, (*body).to_owned(), Duration::ZERO);
+                }
+            }
+            What::Redrive => self.parts.queues.redrive(),
+        }
+    }
+
+    /// An incident ends after `time`, or when everything calms down.
+    fn ends(&mut self, index: usize, time: Duration, is_excuse: bool) {
+        let now = self.now();
+        let until = now.plus(time).min(self.course.calm_at.max(now));
+        if is_excuse {
+            self.excuses.push((now, until.plus(Duration::from_secs(40))));
+        }
+        self.trouble_until = self.trouble_until.max(until);
+        self.at(until, Event::Over(index));
+    }
+
+    pub(super) fn over(&mut self, index: usize) {
+        let Some(what) = self.course.incidents.get(index).map(|it| it.what) else { return };
+        self.laws.tell(|| format!("! over: {what:?}"));
+        let perils = &self.parts.perils;
+        match what {
+            What::DatabaseDown(_) | What::DatabaseReadOnly(_) => perils.set_database(Database::Up),
+            What::BrokerAway(_) => perils.set_broker_away(false),
+            What::AlertsDown(_) => perils.set_alerts_down(false),
+            What::Halt(_) => self.tape.set_mood(|it| it.is_halted = false),
+            What::IndexSilent(_) => self.tape.set_mood(|it| it.is_index_silent = false),
+            What::Flip { .. } => {
+                let now = self.now();
+                self.at(now, Event::Flip(index, KillState::Normal));
+            }
+            What::Revoked { member, .. } => self.rotate(member),
+            What::WideClose | What::NoBids | What::ByHand { .. } | What::Poison(_) | What::Redrive => {}
+        }
+    }
+
+    /// The member stores another token, as the function `credentials` would write it.
+    fn rotate(&self, member: usize) {
+        let Some(member) = self.parts.members.get(member) else { return };
+        let credential = BrokerCredential {
+            account: member.account,
+            token: second_token(member),
+            number: member.number.clone(),
+            flatten_foreign: false,
+        };
+        let now: UtcNanos = self.now();
+        let written = block_on(async {
+            let secret = self.parts.vault.put(&credential).await.ok()?;
+            let stored = CredentialChange::Stored { secret, last4: member.number.last4().to_owned() };
+            self.parts.books.change_credential(&member.account, &stored, now).await.ok()?;
+            self.parts.books.change_credential(&member.account, &CredentialChange::Proven, now).await.ok()
+        });
+        self.laws.tell(|| format!("  another token of {}: {}", member.account.account, matches!(written, Ok(Some(())))));
+    }
+
+    /// Somebody buys a contract beside us, or sells one of ours.
+    fn by_hand(&mut self, member: usize, closes: bool) {
+        let now = self.now();
+        let Some(number) = self.parts.members.get(member).map(|it| it.number.as_str().to_owned()) else { return };
+        let held = {
+            let sandbox = self.parts.sandbox.borrow();
+            let held = sandbox.account(&number).and_then(|it| it.positions.iter().find(|it| it.1.quantity > 0));
+            held.map(|it| *it.0)
+        };
+        let listed = super::tape::Tape::listed(&self.course);
+        let any = listed.get(usize::try_from(self.course.seed % 20).unwrap_or(0)).map(|it| it.series);
+        let (series, side) = match (held, closes) {
+            (Some(held), true) => (held, LegSide::SellToClose),
+            (_, false) => match any {
+                Some(any) => (any, LegSide::BuyToOpen),
+                None => return,
+            },
+            (None, true) => return,
+        };
+        self.tape.show(&[series], now);
+        let order = ForeignOrder { account: number, series, side, quantity: 1, price: None, tag: None };
+        self.parts.sandbox.borrow_mut().place_foreign(now, order);
+    }
+
+    pub(super) fn calm(&mut self) {
+        self.laws.tell(|| "from now on nothing goes wrong".to_owned());
+        self.parts.perils.calm();
+        self.is_calm = true;
+        self.trouble_until = self.trouble_until.max(self.now());
+        self.expect_liveness();
+    }
+}

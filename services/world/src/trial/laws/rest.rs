@@ -1,0 +1,161 @@
+//! What must hold once a session has come to rest.
+
+use std::collections::BTreeMap;
+
+use domain::intent::{IntentState, Origin};
+use domain::money::Usd;
+use domain::ports::Ledger as _;
+use domain::symbol::OccSymbol;
+use domain::time::UtcNanos;
+use sim::conformance::block_on;
+
+use super::Laws;
+use crate::trial::mail::Mail;
+use crate::trial::parts::second_token;
+
+/// What was approved, sent and filled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Entries {
+    /// Openings that every gate of the first pass let through.
+    pub(crate) ready: u64,
+    /// Of these, those whose request left.
+    pub(crate) posted: u64,
+    /// Of these, those that executed at least one contract.
+    pub(crate) filled: u64,
+    /// Intents of any kind.
+    pub(crate) intents: u64,
+}
+
+impl Laws {
+    /// INV6, a minute after the close: what is open was paged, or nobody bid for it.
+    pub(crate) fn open_after_the_close(&self, is_paged: impl Fn(&str) -> bool, excused: bool) {
+        let open = std::mem::take(&mut self.seen.borrow_mut().left_open);
+        for (account, series, contracts) in open {
+            let Some(member) = self.members.get(account) else { continue };
+            if series.expiry != self.tape.session().date || excused {
+                continue;
+            }
+            if !is_paged(&format!("not_flat:{}:", member.account.account)) {
+                self.violated(
+                    6,
+                    format!("{contracts} {series} of account {account} open after the close, nobody paged"),
+                );
+            }
+        }
+    }
+
+    /// INV18: intents that have not ended; an entry whose outcome is unknown may wait for the session's end.
+    pub(crate) fn unfinished(&self, before: UtcNanos, is_over: bool) {
+        for id in self.books.intent_ids() {
+            let wrong = self.books.look(id, |view| {
+                let is_old = view.intent.head().decided_at <= before;
+                let waits = view.intent.opens()
+                    && !is_over
+                    && view.last_attempt().is_some_and(|it| it.state.is_unresolved());
+                (is_old && !view.state.is_final() && !waits).then(|| {
+                    let head = view.intent.head();
+                    let last = view.last_attempt().map(|it| it.state.as_str());
+                    format!(
+                        "{} intent {id} is {} ({}), its attempt {last:?}",
+                        head.action.as_str(),
+                        view.state.as_str(),
+                        view.reason
+                    )
+                })
+            });
+            if let Some(what) = wrong.flatten() {
+                self.violated(18, what);
+            }
+        }
+    }
+
+    /// INV2, INV3, INV8, INV14 and INV17, when nothing moves any more.
+    pub(crate) fn at_rest(&self, mail: &Mail, is_delivered: impl Fn(&str) -> bool) {
+        self.fills_agree();
+        self.orders_have_intents();
+        self.books_are_closed();
+        for key in self.books.alerted() {
+            if !is_delivered(&key) {
+                self.violated(14, format!("alert {key} was never delivered"));
+            }
+        }
+        for member in &self.members {
+            let tokens = [member.token.clone(), second_token(member).reveal().to_owned()];
+            let is_there = |text: &str| tokens.iter().any(|it| text.contains(it.as_str()));
+            if self.books.audit().iter().any(|it| is_there(&it.what)) || mail.any_body(is_there) {
+                let account = member.account.account;
+                self.violated(17, format!("a token of account {account} in the books or the queues"));
+            }
+        }
+    }
+
+    /// INV2: each intent's executions in the books are those of its orders at the broker.
+    fn fills_agree(&self) {
+        for id in self.books.intent_ids() {
+            let booked = self.books.look(id, |it| it.filled).unwrap_or(0);
+            let executed = self.seen.borrow().executed.get(&id).copied().unwrap_or(0);
+            if booked != executed {
+                self.violated(2, format!("intent {id} has {booked} in the books, {executed} at the broker"));
+            }
+        }
+    }
+
+    /// INV3: every order with a tag of ours has its intent.
+    fn orders_have_intents(&self) {
+        let tags: Vec<_> = self.seen.borrow().accepted.iter().copied().collect();
+        for tag in tags {
+            if self.books.look(tag.intent, |_| ()).is_none() {
+                self.violated(3, format!("the broker has an order {tag} and the books have no such intent"));
+            }
+        }
+    }
+
+    /// INV2 and INV8: what expired is closed in the books, and the money is the broker's, to the cent.
+    fn books_are_closed(&self) {
+        let date = self.tape.session().date;
+        for (index, member) in self.members.iter().enumerate() {
+            let Ok(Ok(book)) = block_on(self.books.day_book(&member.account, date)) else { continue };
+            let mut held: BTreeMap<OccSymbol, u32> = BTreeMap::new();
+            for owned in &book.owned {
+                let sum = held.entry(owned.series).or_default();
+                *sum = sum.saturating_add(owned.held());
+            }
+            for (series, contracts) in held.into_iter().filter(|it| it.1 > 0) {
+                self.violated(2, format!("the books hold {contracts} {series} that expired"));
+            }
+            let (is_by_hand, flows) = {
+                let seen = self.seen.borrow();
+                (seen.by_hand.contains(&index), seen.flows.get(&index).copied().unwrap_or(Usd::ZERO))
+            };
+            let booked: Usd = book.owned.iter().map(|it| it.received - it.paid - it.fees).sum();
+            if booked != flows && !is_by_hand {
+                let missing = book.owned.iter().any(|it| it.price_missing);
+                self.violated(
+                    8,
+                    format!("account {index}: the books made {booked}, the broker {flows}, price missing: {missing}"),
+                );
+            }
+        }
+    }
+
+    /// How the entries went, and which were not sent for no reason that `excuses` knows of its hour.
+    pub(crate) fn entries(&self, excuses: impl Fn(UtcNanos) -> bool) -> (Entries, Vec<String>) {
+        let seen = self.seen.borrow();
+        let mut found =
+            Entries { intents: u64::try_from(seen.kept.len()).unwrap_or(u64::MAX), ..Entries::default() };
+        let mut unsent = Vec::new();
+        for (id, entry) in seen.entries.iter().filter(|it| it.1.state == IntentState::Ready) {
+            found.ready = found.ready.saturating_add(1);
+            let posted = seen.posted.keys().any(|it| it.intent == *id);
+            found.posted = found.posted.saturating_add(u64::from(posted));
+            found.filled = found.filled.saturating_add(u64::from(seen.executed.contains_key(id)));
+            let head = &entry.intent.head;
+            let Origin::Setup(_) = head.origin else { continue };
+            if !posted && !seen.hit.contains(id) && !excuses(head.decided_at) {
+                let reason = self.books.look(*id, |it| it.reason.clone()).unwrap_or_default();
+                unsent.push(format!("entry {id} of {} was not sent: {reason}", head.series));
+            }
+        }
+        (found, unsent)
+    }
+}
