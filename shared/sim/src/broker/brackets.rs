@@ -95,6 +95,13 @@ impl Sandbox {
             match status {
                 Status::Filled | Status::Rejected => self.end(sibling, Status::Canceled),
                 Status::Canceled | Status::Expired => self.take_claim(sibling),
+                // Parts of both are together all that one of them was for.
+                Status::PartiallyFilled
+                    if self.orders.get(&id).is_some_and(|it| self.left_beside_sibling(it) == 0) =>
+                {
+                    self.end(sibling, Status::Canceled);
+                    self.end(id, Status::Canceled);
+                }
                 Status::PartiallyFilled | Status::Held | Status::Pending | Status::Open => {}
             }
         }
@@ -141,6 +148,9 @@ impl Sandbox {
             let stage = if bracket.class == OrderClass::Oco { 0 } else { 1 };
             let exits = parts.get(stage..).unwrap_or(&parts);
             let ended = [Status::Filled, Status::Expired, Status::Canceled];
+            if self.exits_done(bracket) {
+                return self.finish(id, Status::Filled, None);
+            }
             ended.into_iter().find(|it| exits.contains(it)).unwrap_or(Status::Canceled)
         };
         if status == bracket.status {
@@ -161,6 +171,12 @@ impl Sandbox {
             self.record(TranscriptEvent::Opened { account, order: id });
         }
         self.notify(id);
+    }
+
+    /// Whether exits that exclude each other executed together what one of them was for.
+    fn exits_done(&self, bracket: &Order) -> bool {
+        let last = bracket.children.last().and_then(|it| self.orders.get(it));
+        bracket.class != OrderClass::Oto && last.is_some_and(|it| self.left_beside_sibling(it) == 0)
     }
 
     /// Ends the orders of a bracket that still live, exits first.

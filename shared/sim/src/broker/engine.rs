@@ -241,17 +241,32 @@ impl Sandbox {
         }
         let naked = |series: &OccSymbol| self.naked_per_share(account, series);
         let held = || account.holdings().map(|(instrument, it)| (instrument, it.quantity));
-        let before = requirement(held().chain(self.leaning_legs(account)), &naked);
-        let rest = Ask::rest_of(order);
-        let own: Vec<_> = if order.leans { Vec::new() } else { rest.changes().collect() };
-        match requirement(held().chain(self.leaning_legs(account)).chain(own), &naked) {
+        let others = || self.selling_legs(account, Some(order.id));
+        let before = requirement(held().chain(others()), &naked);
+        match requirement(held().chain(self.selling_legs(account, None)), &naked) {
             None => false,
             Some(after) if order.tied == Usd::ZERO => {
                 let more = after - before.unwrap_or(Usd::ZERO);
-                more <= Usd::ZERO || more <= self.buying_power(account) - self.premium(&rest).min(Usd::ZERO)
+                let paid = self.premium(&Ask::rest_of(order)).min(Usd::ZERO);
+                more <= Usd::ZERO || more <= self.buying_power(account) - paid
             }
             Some(_) => true,
         }
+    }
+
+    /// What working orders that sell will move, but for one of them.
+    fn selling_legs<'a>(
+        &'a self,
+        account: &'a Account,
+        but: Option<u64>,
+    ) -> impl Iterator<Item = (Instrument, i64)> + 'a {
+        let orders = account.live.iter().filter_map(|id| self.orders.get(id));
+        let orders = orders.filter(move |it| Some(it.id) != but && it.claims && it.status != Status::Held);
+        let sells = |it: &&Order| it.legs.iter().any(|leg| leg.side.side() == Side::Sell);
+        orders
+            .filter(sells)
+            .flat_map(|it| &it.legs)
+            .map(|leg| (leg.instrument, i64::from(leg.remaining()).saturating_mul(leg.side.side().sign())))
     }
 
     pub(super) fn off_grid(&self, terms: &Terms, class: OrderClass, first: Option<&Instrument>) -> bool {

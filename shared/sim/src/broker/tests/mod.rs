@@ -1,11 +1,18 @@
 //! The sandbox from outside: requests in, replies and transcript out.
 
+mod accounts;
+mod bad_input;
+mod brackets;
 mod client;
+mod expiry;
 mod market;
 mod matching;
+mod random;
+mod reference;
 mod rules;
 mod session;
 mod shapes;
+mod shares;
 mod streams;
 
 use std::time::Duration;
@@ -13,7 +20,7 @@ use std::time::Duration;
 use ::broker::transport::{Method, Reply, Request};
 use domain::account::AccountType;
 use domain::calendar::Session;
-use domain::market::{ListedSeries, MarketEvent, OptionQuote, Points, PrintCounts, Trade};
+use domain::market::{ListedSeries, MarketEvent, OptionQuote, Points, PrintCounts, Quote, QuoteSide, Trade};
 use domain::money::{Price, Usd};
 use domain::secret::Token;
 use domain::symbol::{OccSymbol, Underlying};
@@ -96,6 +103,59 @@ impl World {
         self.broker.on_market(&MarketEvent::OptionQuote(series.parse().unwrap(), quote));
     }
 
+    /// A quote of SPY in dollars, a millisecond after whatever was before.
+    pub(super) fn stock(&mut self, bid: f64, ask: f64, size: u32) {
+        self.now = self.now.plus(Duration::from_millis(1));
+        let side = |price: f64| Some(QuoteSide { price: Points::from_f64(price), size: Some(size) });
+        let quote = Quote { ts: self.now, bid: side(bid), ask: side(ask) };
+        self.broker.on_market(&MarketEvent::Quote(Underlying::SPY, quote));
+    }
+
+    /// A print of SPY.
+    pub(super) fn print(&mut self, value: f64) {
+        self.now = self.now.plus(Duration::from_millis(1));
+        let (ts, price) = (self.now, Points::from_f64(value));
+        let trade = Trade { ts, sequence: None, price, size: 100, counts: PrintCounts::Everywhere };
+        self.broker.on_market(&MarketEvent::Trade(Underlying::SPY, trade));
+    }
+
+    /// A placement, written as `name=value` pairs with blanks between, and the answer's body.
+    pub(super) fn post(&mut self, account: &str, form: &str) -> String {
+        let pairs: Vec<(&str, &str)> =
+            form.split_whitespace().map(|it| it.split_once('=').unwrap()).collect();
+        let body = text(&self.ask(Method::Post, &format!("/accounts/{account}/orders"), &pairs));
+        self.after(Duration::from_millis(1));
+        body
+    }
+
+    /// A placement in [`MARGIN`] that the broker takes.
+    pub(super) fn taken(&mut self, form: &str) -> u64 {
+        let body = self.post(MARGIN, form);
+        number(&body).unwrap_or_else(|| panic!("not accepted: {body}"))
+    }
+
+    pub(super) fn change(&mut self, id: u64, name: &str, value: &str) -> (u16, String) {
+        let reply = self.ask(Method::Put, &format!("/accounts/{MARGIN}/orders/{id}"), &[(name, value)]);
+        self.after(Duration::from_millis(1));
+        (reply.status, text(&reply))
+    }
+
+    pub(super) fn row(&mut self, id: u64) -> String {
+        self.get(&format!("/accounts/{MARGIN}/orders/{id}"), &[("includeTags", "true")])
+    }
+
+    pub(super) fn status(&self, id: u64) -> Status {
+        self.broker.order(id).unwrap().status
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        self.broker.account(MARGIN).unwrap()
+    }
+
+    pub(super) fn shares(&self) -> i64 {
+        self.account().shares.get(&Underlying::SPY).map_or(0, |it| it.quantity)
+    }
+
     pub(super) fn after(&mut self, time: Duration) -> &mut Self {
         self.now = self.now.plus(time);
         self.broker.advance(self.now);
@@ -141,8 +201,7 @@ impl World {
     pub(super) fn placed(&mut self, series: &str, side: &str, quantity: &str, price: &str) -> u64 {
         let body = self.limit(series, side, quantity, price);
         self.after(Duration::from_millis(1));
-        let id = body.split("\"id\":").nth(1).and_then(|it| it.split(',').next());
-        id.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("not accepted: {body}"))
+        number(&body).unwrap_or_else(|| panic!("not accepted: {body}"))
     }
 
     pub(super) fn order(&self, id: u64) -> (Status, u32, Usd) {
@@ -162,4 +221,19 @@ impl World {
 
 pub(super) fn text(reply: &Reply) -> String {
     String::from_utf8(reply.body.clone()).unwrap()
+}
+
+/// The order's number in an answer to a placement.
+pub(super) fn number(body: &str) -> Option<u64> {
+    body.split("\"id\":").nth(1).and_then(|it| it.split(',').next()).and_then(|it| it.parse().ok())
+}
+
+/// A refusal of the OMS by its code.
+pub(super) fn refusal(code: &str) -> String {
+    format!(r#"{{"errors":{{"error":["Backoffice rejected override of the order.","{code}"]}}}}"#)
+}
+
+/// A refusal of the OMS by its sentence.
+pub(super) fn sentence(text: &str) -> String {
+    format!(r#"{{"errors":{{"error":"{text}"}}}}"#)
 }
