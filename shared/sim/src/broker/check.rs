@@ -10,7 +10,7 @@ use super::order::{LegSide, Lifetime, OrderClass, OrderType};
 
 pub(super) const NO_BUYING_POWER: &str = "You do not have enough buying power for this trade.";
 pub(super) const OFF_GRID: &str = "Price is not a multiple of the minimum price variation.";
-pub(super) const TOO_MANY_SOLD: &str = "Sell order is for more shares than your current long position, please review current position quantity along with open orders for security. ";
+const TOO_MANY_SOLD: &str = "Sell order is for more shares than your current long position, please review current position quantity along with open orders for security. ";
 const OVERRIDE: &str = "Backoffice rejected override of the order.";
 
 /// Shares under this price may not be sold short.
@@ -170,10 +170,12 @@ impl Sandbox {
     }
 }
 
-fn position_rule(account: &Account, leg: &AskLeg) -> Result<(), Refusal> {
+/// What positions and working orders say of a leg; of one that already claims its part with a quantity of 0.
+pub(super) fn position_rule(account: &Account, leg: &AskLeg) -> Result<(), Refusal> {
     let (held, quantity) = (account.held_of(&leg.instrument), i64::from(leg.quantity));
     let claimed = quantity.saturating_add(account.claimed(&leg.instrument, leg.side));
     let (long, short) = (held.max(0), held.min(0).saturating_neg());
+    let opposed = |side| account.claimed(&leg.instrument, side) > 0;
     let refusal = match leg.side {
         LegSide::SellToClose | LegSide::Sell if long < claimed => Refusal(vec![TOO_MANY_SOLD]),
         LegSide::BuyToClose | LegSide::BuyToCover if short < claimed => {
@@ -183,6 +185,11 @@ fn position_rule(account: &Account, leg: &AskLeg) -> Result<(), Refusal> {
         LegSide::SellShort if held > 0 => Refusal::code("UnexpectedSellShortOrder"),
         LegSide::BuyToOpen if held < 0 => Refusal::code("UnexpectedBuyOrderOption"),
         LegSide::Buy if held < 0 => Refusal::code("UnexpectedBuyOrder"),
+        // An order at the market would open the other side.
+        LegSide::SellToOpen if opposed(LegSide::BuyToOpen) => Refusal::code("OrderWithDifferentSide"),
+        LegSide::BuyToOpen if opposed(LegSide::SellToOpen) => Refusal::code("OrderWithDifferentSide"),
+        LegSide::SellShort if opposed(LegSide::Buy) => Refusal::code("OrderWithDifferentSide"),
+        LegSide::Buy if opposed(LegSide::SellShort) => Refusal::code("OrderWithDifferentSide"),
         LegSide::SellToClose
         | LegSide::Sell
         | LegSide::BuyToClose

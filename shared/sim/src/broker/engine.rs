@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Sandbox;
 use super::account::Account;
-use super::ask::Ask;
-use super::check::{NO_BUYING_POWER, OFF_GRID, TOO_MANY_SOLD};
+use super::ask::{Ask, AskLeg};
+use super::check::{NO_BUYING_POWER, OFF_GRID, position_rule};
 use super::day_trades::SESSIONS;
 use super::faults::FaultDue;
 use super::instrument::Instrument;
@@ -223,8 +223,13 @@ impl Sandbox {
         if !self.keeps_cover(account, order) {
             return Some(NO_BUYING_POWER.to_owned());
         }
-        if order.parent.is_some() && !order.legs.iter().all(|leg| closes_what_is_there(account, leg)) {
-            return Some(TOO_MANY_SOLD.to_owned());
+        if order.parent.is_some() {
+            // It claims its part already.
+            let leg = |leg: &Leg| AskLeg { instrument: leg.instrument, side: leg.side, quantity: 0 };
+            let refused = order.legs.iter().map(leg).find_map(|leg| position_rule(account, &leg).err());
+            if let Some(reason) = refused.and_then(|it| it.0.last().copied()) {
+                return Some(reason.to_owned());
+            }
         }
         let opens = order.legs.iter().any(|leg| leg.side.opens());
         let broke =
@@ -330,16 +335,6 @@ impl Sandbox {
         let due = self.now.plus(self.rules.latencies.notice);
         let notice = Notice { due, user, account: order.account.clone(), text };
         self.send_notice(id, notice);
-    }
-}
-
-/// Whether an exit that waited finds a position as large as what working orders claim of it, itself included.
-fn closes_what_is_there(account: &Account, leg: &Leg) -> bool {
-    let (held, claimed) = (account.held_of(&leg.instrument), account.claimed(&leg.instrument, leg.side));
-    match leg.side {
-        LegSide::SellToClose | LegSide::Sell => held >= claimed,
-        LegSide::BuyToClose | LegSide::BuyToCover => held.saturating_neg() >= claimed,
-        LegSide::BuyToOpen | LegSide::SellToOpen | LegSide::Buy | LegSide::SellShort => true,
     }
 }
 
