@@ -8,9 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use domain::market::{MarketEvent, MarketSource, SourceProfile};
 use domain::ports::Clock;
+use domain::symbol::Underlying;
 use domain::time::UtcNanos;
 use jiff::civil::Date;
-use sim::market::{GeneratedSession, SessionSpec, default_date};
+use sim::broker::DayBar;
+use sim::market::{GeneratedSession, SessionSpec, WiderMarket, default_date, past_days};
 use tokio::sync::{mpsc, oneshot};
 
 /// Events read ahead of the market.
@@ -41,6 +43,7 @@ pub(crate) enum Next {
 pub struct Feed {
     source: Source,
     hand: Option<MarketEvent>,
+    past: Vec<(Underlying, Vec<DayBar>)>,
 }
 
 enum Source {
@@ -52,7 +55,28 @@ enum Source {
 impl Feed {
     /// A session, with its profile.
     pub fn of(source: Box<dyn MarketSource>) -> (SourceProfile, Self) {
-        (source.profile().clone(), Self { source: Source::Session(source), hand: None })
+        (source.profile().clone(), Self { source: Source::Session(source), hand: None, past: Vec::new() })
+    }
+
+    /// A session with later expirations and options on the ETF beside its own, as others' clients expect to find them.
+    pub fn wider(source: Box<dyn MarketSource>) -> (SourceProfile, Self) {
+        Self::of(Box::new(WiderMarket::new(source)))
+    }
+
+    /// The same around a generated session, with the days before it.
+    ///
+    /// # Errors
+    /// A date without a session.
+    pub fn wider_generated(seed: u64, date: Option<Date>) -> anyhow::Result<(SourceProfile, Self)> {
+        let (profile, mut feed) = Self::wider(generated(seed, date)?);
+        let days = profile.prior_day.map(|it| past_days(seed, profile.session.date, &it));
+        feed.past = days.into_iter().flatten().collect();
+        Ok((profile, feed))
+    }
+
+    /// The days before the session, once.
+    pub(crate) fn take_past(&mut self) -> Vec<(Underlying, Vec<DayBar>)> {
+        std::mem::take(&mut self.past)
     }
 
     /// A generated session, on a date of its own where none is given.
@@ -60,8 +84,7 @@ impl Feed {
     /// # Errors
     /// A date without a session.
     pub fn generated(seed: u64, date: Option<Date>) -> anyhow::Result<(SourceProfile, Self)> {
-        let date = date.unwrap_or_else(|| default_date(seed));
-        Ok(Self::of(Box::new(GeneratedSession::new(&SessionSpec { seed, date, shape: None })?)))
+        Ok(Self::of(generated(seed, date)?))
     }
 
     /// Reads a profile and then events from standard input; `ended` is told when that ends.
@@ -93,7 +116,7 @@ impl Feed {
                 ended.send(()).ok();
             }
         });
-        Ok((profile, Self { source: Source::Lines(events), hand: None }))
+        Ok((profile, Self { source: Source::Lines(events), hand: None, past: Vec::new() }))
     }
 
     /// The next event, which stays next until it is taken.
@@ -115,6 +138,15 @@ impl Feed {
     pub(crate) fn take(&mut self) {
         self.hand = None;
     }
+}
+
+/// A generated session, on a date of its own where none is given.
+///
+/// # Errors
+/// A date without a session.
+fn generated(seed: u64, date: Option<Date>) -> anyhow::Result<Box<dyn MarketSource>> {
+    let date = date.unwrap_or_else(|| default_date(seed));
+    Ok(Box::new(GeneratedSession::new(&SessionSpec { seed, date, shape: None })?))
 }
 
 /// The time on the wall.

@@ -84,6 +84,15 @@ impl Play {
             let (session, users) = (setup.profile.session, setup.users);
             Sandbox::new(Config { session, users, series: setup.profile.series.clone(), rules: setup.rules })
         });
+        let mut feed = setup.feed;
+        if fresh {
+            if let Some(prior) = setup.profile.prior_day {
+                broker.learn_close(setup.profile.index, prior.close);
+            }
+            for (underlying, days) in feed.take_past() {
+                broker.learn_days(underlying, days);
+            }
+        }
         // A fresh broker knows nothing of the market; any other all of it up to its latest time.
         let fed_until = if fresh { UtcNanos(i64::MIN) } else { broker.now() };
         if let Some(script) = setup.faults {
@@ -99,7 +108,7 @@ impl Play {
         let recorder = Rc::new(RefCell::new(Recorder::new(files.clone())));
         let market = Rc::new(Market {
             broker: Rc::new(RefCell::new(broker)),
-            feed: RefCell::new(setup.feed),
+            feed: RefCell::new(feed),
             clock,
             fed_until: Cell::new(fed_until),
             broken: Cell::new(None),

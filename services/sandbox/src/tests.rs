@@ -1,10 +1,14 @@
 //! The listener over real sockets: HTTP, streams, the journal, malformed input.
 
+mod http;
+mod streams;
+
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::listener::Timeouts;
 use crate::{Journal, Listener};
 use domain::account::AccountType;
 use domain::calendar::Session;
@@ -56,12 +60,23 @@ fn listening<F>(journal: Option<Journal>, test: impl FnOnce(Rc<Listener<Hand>>, 
 where
     F: Future<Output = ()>,
 {
+    listening_with(journal, Timeouts::USUAL, test);
+}
+
+fn listening_with<F>(
+    journal: Option<Journal>,
+    timeouts: Timeouts,
+    test: impl FnOnce(Rc<Listener<Hand>>, Rc<RefCell<Sandbox>>) -> F,
+) where
+    F: Future<Output = ()>,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let (broker, clock) = broker();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let listener = Listener::bind(any, Rc::clone(&broker), clock, journal).await.unwrap();
+        let listener = Listener::bind_with(any, Rc::clone(&broker), clock, journal, timeouts).await;
+        let listener = listener.unwrap();
         let listener = Rc::new(listener);
         let limit = Duration::from_secs(20);
         tokio::time::timeout(limit, test(Rc::clone(&listener), broker)).await.expect("in time");
@@ -107,38 +122,6 @@ fn an_order_goes_in_by_form_or_query_and_comes_back_in_the_list() {
         assert!(lower.contains("x-ratelimit-available: 119"), "{list}");
         assert!(list.contains("\"tag\":\"a-1\""), "{list}");
         assert_eq!(listener.in_flight(), 0);
-    });
-}
-
-#[test]
-fn malformed_requests_get_a_400_that_names_the_trouble_and_the_listener_lives_on() {
-    listening(None, |listener, _| async move {
-        let address = listener.address();
-        let orders = "/v1/accounts/VA00000001/orders";
-        let huge = format!("symbols={}", "A".repeat(10 << 20));
-        let cases = [
-            (http("POST", "/v1/markets/quotes", FORM, &huge), "body"),
-            (http("POST", orders, "Content-Type: text/xml\r\n", "<order/>"), "content-type"),
-            (http("POST", orders, "Content-Type: application/json\r\n", "{\"class\":1}"), "content-type"),
-            (http("PATCH", orders, "", ""), "method"),
-            (http("POST", orders, FORM, "class=option&symbol=SPX"), "option_symbol"),
-        ];
-        for (bytes, name) in cases {
-            let answer = raw(address, &bytes).await;
-            let named =
-                answer.starts_with("HTTP/1.1 400") && answer.contains(&format!("Invalid parameter, {name}"));
-            assert!(named || (name == "body" && answer.is_empty()), "{name}: {answer}");
-        }
-        for bytes in [
-            &b"\0\xff\xfe garbage\r\n\r\n"[..],
-            b"GET /v1",
-            b"",
-            b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab",
-        ] {
-            raw(address, bytes).await;
-        }
-        let alive = raw(address, &http("GET", "/v1/markets/clock", "", "")).await;
-        assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
     });
 }
 

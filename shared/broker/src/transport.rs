@@ -50,7 +50,20 @@ pub struct Request {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method.as_str(), self.path)
+        // The account's number stands in the path; like everywhere its end alone is shown.
+        let parts: Vec<&str> = self.path.split('/').collect();
+        write!(f, "{} ", self.method.as_str())?;
+        for (i, part) in parts.iter().enumerate() {
+            let slash = if i == 0 { "" } else { "/" };
+            let of_account = i.checked_sub(1).and_then(|before| parts.get(before)) == Some(&"accounts");
+            let end = part.get(part.len().saturating_sub(4)..).unwrap_or("");
+            if of_account && *part != "events" {
+                write!(f, "{slash}..{end}")?
+            } else {
+                write!(f, "{slash}{part}")?
+            }
+        }
+        Ok(())
     }
 }
 
@@ -94,5 +107,29 @@ pub trait Transport {
 impl<T: Transport + ?Sized> Transport for std::rc::Rc<T> {
     async fn send(&self, request: &Request) -> Result<Reply, TransportError> {
         (**self).send(request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_prints_neither_token_nor_account_nor_what_it_asks_for() {
+        let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        let print = |path: &str| {
+            let request = Request {
+                method: Method::Post,
+                path: path.to_owned(),
+                query: pair("secret-query", "x"),
+                form: pair("secret-form", "x"),
+                token: Token::new("secret-token"),
+                leaves_within: None,
+            };
+            format!("{request:?}")
+        };
+        assert_eq!(print("/v1/accounts/VA00009876/orders/5"), "POST /v1/accounts/..9876/orders/5");
+        assert_eq!(print("/v1/accounts/events/session"), "POST /v1/accounts/events/session");
+        assert_eq!(print("/v1/markets/quotes"), "POST /v1/markets/quotes");
     }
 }

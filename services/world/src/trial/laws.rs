@@ -363,7 +363,7 @@ impl Witness for Laws {
             let sandbox = self.sandbox.borrow();
             let order = sandbox.order(id)?;
             let leg = order.legs.first()?;
-            Some((leg.series, leg.side.side(), order.price?))
+            Some((*leg.instrument.series()?, leg.side.side(), order.price?))
         });
         if let Some((series, side, limit)) = found {
             self.tape.meet(&series, side, limit, self.time.now());

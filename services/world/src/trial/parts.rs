@@ -95,7 +95,7 @@ impl Streams {
     pub(crate) fn taken(&self) -> Vec<AccountFrame> {
         let frames = self.sandbox.borrow_mut().take_frames();
         let owned = frames.into_iter().filter_map(|it| {
-            self.of.get(&it.session).map(|account| AccountFrame { account: *account, text: it.text })
+            self.of.get(&*it.session).map(|account| AccountFrame { account: *account, text: it.text.to_string() })
         });
         owned.collect()
     }

@@ -23,6 +23,7 @@ mod fuzz;
 mod market;
 mod orders;
 mod reads;
+mod tickets;
 mod writes;
 
 /// Drives a future that never waits.
@@ -115,7 +116,7 @@ fn levels() -> SetupLevels {
     }
 }
 
-fn entry_ticket(marked_at: UtcNanos) -> Ticket {
+fn opening() -> intent::Approved<OpeningIntent> {
     let gates: Vec<GateCheck> =
         intent::OPENING_GATES.iter().map(|it| GateCheck::holds(it, true, "yes", "yes", "")).collect();
     let opening = OpeningIntent {
@@ -132,8 +133,11 @@ fn entry_ticket(marked_at: UtcNanos) -> Ticket {
         levels: levels(),
         risk_per_contract: Usd::from_dollars(120),
     };
-    let approved = intent::approve_opening(opening, &gates).unwrap();
-    Ticket::buy_to_open(&approved, &mark(marked_at), 2, Price::from_cents(205))
+    intent::approve_opening(opening, &gates).unwrap()
+}
+
+fn entry_ticket(marked_at: UtcNanos) -> Ticket {
+    Ticket::buy_to_open(&opening(), &mark(marked_at), 2, Price::from_cents(205))
 }
 
 fn exit_ticket() -> Ticket {

@@ -3,7 +3,6 @@
 //! A text starts as one of the corpus and is changed a few times: bytes flipped, stretches cut, doubled, spliced from
 //! others, words of the broker's JSON put in. The same seed gives the same texts, on any machine.
 
-
 use broker::budget::{Group, RateBudget};
 use broker::rows;
 use broker::stream::{account_frame, market_frame};

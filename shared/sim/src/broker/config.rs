@@ -189,6 +189,10 @@ impl Latencies {
         settle: Duration::from_secs(120),
     };
 
+    /// As measured, for callers next door: what was measured includes the way there and back, 45 to 73 ms, so what a
+    /// far caller finds done at first sight is done at once here.
+    pub const NEAR: Self = Self { list: Duration::ZERO, cancel: Duration::ZERO, ..Self::USUAL };
+
     /// Everything at once.
     pub const NONE: Self = Self {
         accept: Duration::ZERO,

@@ -27,11 +27,13 @@
 
 mod chain;
 mod dice;
+mod past;
 mod path;
 mod shape;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod wider;
 
 use domain::calendar::{NoCalendar, Session};
 use domain::market::{MarketEvent, MarketSource, Points, PriorDay, SourceError, SourceProfile};
@@ -46,6 +48,8 @@ use self::path::{DayVol, PathSpec};
 pub use self::shape::DayShape;
 use self::shape::Story;
 use self::tape::{Second, Tape};
+pub use self::past::past_days;
+pub use self::wider::WiderMarket;
 
 /// Sessions that seeds rotate over; two are short.
 const DATES: [Date; 11] = [

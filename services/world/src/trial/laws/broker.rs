@@ -64,8 +64,8 @@ impl Laws {
             }
             E::Canceled { order, .. } => self.tell(|| format!("  broker: order {order} canceled")),
             E::Expired { order, .. } => self.tell(|| format!("  broker: order {order} expired")),
-            // Nothing here trades what is delivered.
-            E::Delivered { .. } => {}
+            // Nothing here trades what is delivered, and no script of faults runs.
+            E::Delivered { .. } | E::FaultStruck { .. } => {}
             E::Request { .. } | E::SessionOpened { .. } | E::Account { .. } | E::Opened { .. } => {}
         }
     }

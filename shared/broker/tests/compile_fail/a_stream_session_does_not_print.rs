@@ -1,0 +1,7 @@
+use broker::StreamSession;
+
+fn log(session: &StreamSession) -> String {
+    format!("connected with {session}")
+}
+
+fn main() {}
