@@ -44,11 +44,11 @@ use jiff::civil::{Date, date};
 pub use self::chain::ChainModel;
 use self::chain::session_seconds;
 use self::dice::Dice;
+pub use self::past::past_days;
 use self::path::{DayVol, PathSpec};
 pub use self::shape::DayShape;
 use self::shape::Story;
 use self::tape::{Second, Tape};
-pub use self::past::past_days;
 pub use self::wider::WiderMarket;
 
 /// Sessions that seeds rotate over; two are short.
