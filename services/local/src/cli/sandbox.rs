@@ -1,6 +1,6 @@
 //! `claxton sandbox`.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -126,9 +126,10 @@ fn ready(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let civil = |it: domain::time::UtcNanos| it.new_york().strftime("%H:%M:%S").to_string();
-    writeln!(out, "listening on http://{}", play.address())?;
+    // All of it at once: whoever reads the first line may have seen enough.
+    let mut text = format!("listening on http://{}\n", play.address());
     writeln!(
-        out,
+        text,
         "session {} ({}), {} New York, {} times real speed, holds at {}",
         profile.session.date,
         profile.name,
@@ -140,15 +141,16 @@ fn ready(
         for it in &user.accounts {
             let (number, kind) = (it.number.as_str(), it.kind.as_str());
             writeln!(
-                out,
+                text,
                 "account {number} of {}, {kind}, option level {}, {} dollars",
                 user.name, it.option_level, it.cash
             )?;
         }
     }
     if ask.control {
-        writeln!(out, "control at http://{}/_sandbox/state", play.address())?;
+        writeln!(text, "control at http://{}/_sandbox/state", play.address())?;
     }
+    out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
