@@ -1,11 +1,6 @@
 //! `docs/sandbox.md`: every command on the page is run against a sandbox, and what the page says comes must come.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests: what fails here fails the test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: what fails here fails the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,11 +1,7 @@
 //! Every fault of the sandbox against our own client: what the caller saw, what the broker held, how the caller found
 //! out. Each row is a test, and `docs/faults.md` shows the same table.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests: what fails here fails the test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: what fails here fails the test")]
 
 mod desk;
 
@@ -103,11 +99,12 @@ fn shown() -> String {
 fn the_page_shows_this_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/faults.md");
     let page = std::fs::read_to_string(&path).unwrap();
-    let table: String = page.lines().filter(|it| it.starts_with("| ")).fold(String::new(), |mut all, line| {
-        all.push_str(line);
-        all.push('\n');
-        all
-    });
+    let table: String =
+        page.lines().filter(|it| it.starts_with("| ")).fold(String::new(), |mut all, line| {
+            all.push_str(line);
+            all.push('\n');
+            all
+        });
     assert_eq!(table, shown(), "docs/faults.md must show:\n\n{}", shown());
 }
 
