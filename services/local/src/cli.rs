@@ -4,9 +4,11 @@
 //! The environment is read here and nowhere below.
 
 pub mod args;
+mod audit;
 mod bench;
 mod config;
 mod demo;
+mod order;
 mod sandbox;
 mod status;
 mod up;
@@ -51,6 +53,16 @@ enum Command {
     Status(status::StatusArgs),
     /// Compute a run's summary again from its transcript and books, and compare.
     Verify(demo::VerifyArgs),
+    /// Look at one order.
+    Order {
+        #[command(subcommand)]
+        command: order::OrderCommand,
+    },
+    /// Check the record of everything that was decided and done.
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
     /// Measure what the project promises of its speed, on this machine.
     Bench {
         #[command(subcommand)]
@@ -100,6 +112,8 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
         Command::Sandbox(ask) => sandbox::run(ask, out),
         Command::Status(ask) => status::run(&ask, out),
         Command::Verify(ask) => demo::verify(&ask, out),
+        Command::Order { command } => order::run(&command, out),
+        Command::Audit { command } => audit::run(&command, out),
         Command::Bench { command } => bench::run(&command, out),
         Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, json, out),
     }
