@@ -7,7 +7,7 @@ pub mod reads;
 mod selection;
 
 use domain::account::Switches;
-use domain::ids::SetupId;
+use domain::ids::{IntentId, OrderTag, SetupId};
 use domain::kill::{KillRow, KillScope};
 use domain::ports::{Clock, Ledger};
 use jiff::civil::Date;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use reads::Reads;
 
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 13] = [
     ("GET", "/v1/status"),
     ("GET", "/v1/health"),
     ("GET", "/v1/health/deep"),
@@ -24,6 +24,7 @@ const ROUTES: [(&str, &str); 12] = [
     ("GET", "/v1/setups/{id}"),
     ("POST", "/v1/contract-selection"),
     ("GET", "/v1/orders"),
+    ("GET", "/v1/orders/{id}"),
     ("GET", "/v1/positions"),
     ("GET", "/v1/fills"),
     ("GET", "/v1/snapshots"),
@@ -65,6 +66,7 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
                 let user = call.caller()?.user;
                 Answer::ok(&self.reads.orders(user, self.session(call)?).await?)
             }
+            ("GET", ["v1", "orders", id]) => self.order(call.caller()?, id).await,
             ("GET", ["v1", "positions"]) => Answer::ok(&self.reads.positions(call.caller()?.user).await?),
             ("GET", ["v1", "fills"]) => {
                 let user = call.caller()?.user;
@@ -114,6 +116,23 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
         let is_it = |it: &&Value| it.get("id").and_then(Value::as_str) == Some(name.as_str());
         let found = setups.as_array().and_then(|it| it.iter().find(is_it));
         Answer::ok(found.ok_or_else(gone)?)
+    }
+
+    /// One order's story, by the intent's id, the tag of one of its attempts, or the broker's number.
+    async fn order(&self, caller: Caller, asked: &str) -> Result<Answer, Problem> {
+        let of_tag = OrderTag::parse(asked).map(|it| it.intent);
+        let intent = of_tag.or_else(|| asked.parse::<IntentId>().ok()).map(|it| it.to_string());
+        let number = || asked.parse::<u64>().ok().map(|it| it.to_string());
+        let name = intent.or_else(number).ok_or_else(|| {
+            let expected = "an order is an intent's id (26 characters), a tag, or the broker's number";
+            Problem::invalid("id", expected)
+        })?;
+        let story = self.reads.order(caller.user, &name).await?;
+        if story.is_null() {
+            let detail = format!("no order {asked} of yours: GET /v1/orders lists those of a session");
+            return Err(Problem::not_found(&detail));
+        }
+        Answer::ok(&story)
     }
 
     async fn kill_switch(&self, caller: Caller) -> Result<Answer, Problem> {

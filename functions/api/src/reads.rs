@@ -15,6 +15,8 @@ pub trait Reads {
     async fn setups(&self, user: UserId, session: Date) -> Result<Value, LedgerError>;
     /// Intents of a session with gates and attempts.
     async fn orders(&self, user: UserId, session: Date) -> Result<Value, LedgerError>;
+    /// One intent's whole story, by its id or its broker's number; null where the user has none of that name.
+    async fn order(&self, user: UserId, asked: &str) -> Result<Value, LedgerError>;
     /// What was traded and is held, by series.
     async fn positions(&self, user: UserId) -> Result<Value, LedgerError>;
     /// Fills of a session.
@@ -49,6 +51,10 @@ impl Reads for Store {
 
     async fn orders(&self, user: UserId, session: Date) -> Result<Value, LedgerError> {
         store::reads::orders(self, user, session).await
+    }
+
+    async fn order(&self, user: UserId, asked: &str) -> Result<Value, LedgerError> {
+        store::reads::order(self, user, asked).await
     }
 
     async fn positions(&self, user: UserId) -> Result<Value, LedgerError> {

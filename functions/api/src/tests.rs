@@ -58,6 +58,10 @@ impl Reads for Echo {
     async fn orders(&self, user: UserId, session: Date) -> Result<Value, LedgerError> {
         asked("orders", user, Some(session))
     }
+    async fn order(&self, user: UserId, name: &str) -> Result<Value, LedgerError> {
+        let known = name == "141000001" || name == sample::intent_id(1).to_string();
+        Ok(if known { json!({ "user": user, "name": name }) } else { Value::Null })
+    }
     async fn positions(&self, user: UserId) -> Result<Value, LedgerError> {
         asked("positions", user, None)
     }
@@ -134,6 +138,28 @@ fn a_setup_is_found_by_its_id() {
     let unknown = format!("/v1/setups/{}", sample::setup_id(7));
     assert_eq!(stage.call("GET", &unknown, "").unwrap_err().status, 404);
     assert_eq!(stage.call("GET", "/v1/setups/x", "").unwrap_err().field.as_deref(), Some("id"));
+}
+
+#[test]
+fn an_order_is_found_by_its_intent_its_tag_and_its_number() {
+    let stage = Stage::default();
+    let intent = sample::intent_id(1).to_string();
+    for (asked, name) in [
+        (intent.clone(), intent.clone()),
+        (format!("cx-{intent}-1"), intent),
+        ("141000001".to_owned(), "141000001".to_owned()),
+    ] {
+        let answer = stage.call("GET", &format!("/v1/orders/{asked}"), "").unwrap();
+        assert_eq!(
+            (&answer.body["name"], &answer.body["user"]),
+            (&name.into(), &sample::user(1).to_string().into())
+        );
+    }
+    assert_eq!(stage.call("GET", "/v1/orders/141000002", "").unwrap_err().status, 404);
+    for wrong in ["x", "-1", "1.5", "cx-x-1"] {
+        let problem = stage.call("GET", &format!("/v1/orders/{wrong}"), "").unwrap_err();
+        assert_eq!((problem.status, problem.field.as_deref()), (400, Some("id")), "{wrong}");
+    }
 }
 
 #[test]

@@ -4,9 +4,12 @@
 //! The environment is read here and nowhere below.
 
 pub mod args;
+mod audit;
 mod bench;
 mod config;
 mod demo;
+mod order;
+mod sandbox;
 mod status;
 mod up;
 
@@ -39,12 +42,27 @@ enum Command {
     /// Brings up what the demo brings up, durably, and stays: session after session until Ctrl-C, which ends everything
     /// and keeps the books. A session that was cut off goes on when the same command is given again.
     Up(up::UpArgs),
+    /// Serve Tradier's API by itself, over one session's market, for programs that are written for Tradier.
+    ///
+    /// Nothing else is brought up. The session stands at 10:00 New York as it starts, goes at the market's own pace and holds
+    /// at the close. Token stub-token, account VA00000001; docs/sandbox.md tells the rest.
+    Sandbox(sandbox::SandboxArgs),
     /// Ask a run that is up how it is.
     ///
     /// Exits 0 only if every part of it works.
     Status(status::StatusArgs),
     /// Compute a run's summary again from its transcript and books, and compare.
     Verify(demo::VerifyArgs),
+    /// Look at one order.
+    Order {
+        #[command(subcommand)]
+        command: order::OrderCommand,
+    },
+    /// Check the record of everything that was decided and done.
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
     /// Measure what the project promises of its speed, on this machine.
     Bench {
         #[command(subcommand)]
@@ -91,8 +109,11 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
     match command {
         Command::Demo(ask) => demo::run(&ask, out),
         Command::Up(ask) => up::run(ask, out),
+        Command::Sandbox(ask) => sandbox::run(ask, out),
         Command::Status(ask) => status::run(&ask, out),
         Command::Verify(ask) => demo::verify(&ask, out),
+        Command::Order { command } => order::run(&command, out),
+        Command::Audit { command } => audit::run(&command, out),
         Command::Bench { command } => bench::run(&command, out),
         Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, json, out),
     }

@@ -32,6 +32,9 @@ pub enum Purpose {
 /// The broker's window: one minute from the first request in it.
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// How far our clock and the broker's may be apart: a window that has ended by ours may not have by the broker's.
+const CLOCKS_APART: Duration = Duration::from_secs(2);
+
 /// Where one group's window stands.
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -49,7 +52,7 @@ impl Window {
     /// The window as it stands at `now`: a new one when the last has ended.
     fn at(self, now: UtcNanos) -> Self {
         match self.ends {
-            Some(ends) if now >= ends => Self::full(self.allowed),
+            Some(ends) if now >= ends.plus(CLOCKS_APART) => Self::full(self.allowed),
             _ => self,
         }
     }

@@ -31,7 +31,10 @@ struct Kept {
 
 /// Rate budgets by token: one for everybody who uses it, over all connectors of a process. Cloning shares them.
 #[derive(Debug, Clone, Default)]
-pub struct Budgets(Rc<RefCell<Vec<(Token, Rc<RateBudget>)>>>);
+pub struct Budgets(Rc<RefCell<Vec<TokenBudget>>>);
+
+/// A token and what is left of its rate.
+type TokenBudget = (Token, Rc<RateBudget>);
 
 impl Budgets {
     /// The budget of a token, the same one for everybody who asks. Live and sandbox tokens are never the same.

@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
 use domain::market::Points;
 use domain::money::{Price, Usd};
@@ -14,8 +12,6 @@ use domain::symbol::Strike;
 use domain::time::UtcNanos;
 use jiff::civil::Date;
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 /// A JSON value not yet looked into. `None` stands for an absent field and for `null`.
@@ -61,90 +57,6 @@ pub(crate) fn collection<'a>(
     elements(fields.get(key).ok_or(Unreadable(expected))?)
 }
 
-/// A row of a collection that is read in one pass.
-pub(crate) trait Row<'a>: Deserialize<'a> {
-    /// What the collection calls its rows.
-    const KEY: &'static str;
-}
-
-/// A collection such as `{"option": [..]}` read row by row without looking at any byte twice: chains have megabytes.
-/// The text `"null"` and null are no rows, one row may stand without its list.
-pub(crate) struct Collection<T>(pub(crate) Vec<T>);
-
-impl<'de, T: Row<'de>> Deserialize<'de> for Collection<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(CollectionVisitor(PhantomData)).map(Self)
-    }
-}
-
-struct CollectionVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Row<'de>> Visitor<'de> for CollectionVisitor<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a collection of {}", T::KEY)
-    }
-
-    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
-        if text == "null" { Ok(Vec::new()) } else { Err(E::invalid_value(Unexpected::Str(text), &self)) }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<T>, A::Error> {
-        let mut found = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if key == T::KEY {
-                found = Some(map.next_value_seed(ListSeed(PhantomData))?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        found.ok_or_else(|| serde::de::Error::missing_field(T::KEY))
-    }
-}
-
-struct ListSeed<T>(PhantomData<T>);
-
-impl<'de, T: Row<'de>> DeserializeSeed<'de> for ListSeed<T> {
-    type Value = Vec<T>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Row<'de>> Visitor<'de> for ListSeed<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "one or several of {}", T::KEY)
-    }
-
-    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
-        if text == "null" { Ok(Vec::new()) } else { Err(E::invalid_value(Unexpected::Str(text), &self)) }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
-        Ok(vec![T::deserialize(MapAccessDeserializer::new(map))?])
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Vec<T>, A::Error> {
-        let mut found = Vec::new();
-        while let Some(row) = rows.next_element()? {
-            found.push(row);
-        }
-        Ok(found)
-    }
-}
-
 /// The fields of a body's one outer object by name, or the one named `key`. Where the field is there it may still be
 /// null; where it is not, nothing is concluded.
 pub(crate) fn field<'a>(
@@ -164,7 +76,11 @@ pub(crate) fn texts<'a>(raw: Raw<'a>, expected: &'static str) -> Result<Vec<Cow<
 
 /// The value as text: a string's content, or a number or word as written.
 pub(crate) fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
-    let raw = raw?.get().trim();
+    text_of(raw?.get().trim())
+}
+
+/// The same of a value as it is written, without spaces around it.
+pub(crate) fn text_of(raw: &str) -> Option<Cow<'_, str>> {
     if raw == "null" || raw.starts_with(['{', '[']) {
         return None;
     }
@@ -180,7 +96,11 @@ const EXPONENT_MAX: i32 = 18;
 
 /// A number as plain decimal text, also where it was written with an exponent (`1.0E7`).
 pub(crate) fn decimal<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
-    let number = text(raw)?;
+    decimal_of(text(raw)?)
+}
+
+/// The same of a number's text.
+pub(crate) fn decimal_of(number: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let Some((mantissa, exponent)) = number.split_once(['e', 'E']) else {
         return Some(number);
     };
@@ -218,8 +138,12 @@ pub(crate) fn price(raw: Raw<'_>) -> Option<Price> {
 
 /// A whole number, also where it was written as a float (`4.0`). A fraction is not a count.
 pub(crate) fn whole(raw: Raw<'_>) -> Option<i64> {
-    let number = decimal(raw)?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
+    whole_of(&decimal(raw)?)
+}
+
+/// The same of decimal text.
+pub(crate) fn whole_of(number: &str) -> Option<i64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if !fraction.bytes().all(|b| b == b'0') {
         return None;
     }
@@ -229,11 +153,6 @@ pub(crate) fn whole(raw: Raw<'_>) -> Option<i64> {
 /// An index value or a share price; `None` where it is absent, `NaN` or no number.
 pub(crate) fn points(raw: Raw<'_>) -> Option<Points> {
     usd(raw).map(|it| Points(it.e4()))
-}
-
-/// A measurement for analytics; `None` where it is absent or no finite number.
-pub(crate) fn measure(raw: Raw<'_>) -> Option<f64> {
-    text(raw)?.parse().ok().filter(|it: &f64| it.is_finite())
 }
 
 /// A strike in thousandths of a dollar; `None` where it is absent, not positive, or finer than that.

@@ -17,6 +17,7 @@ mod json;
 pub mod lookup;
 mod reply;
 pub mod rows;
+mod scan;
 pub mod stream;
 pub mod tradier;
 pub mod transport;

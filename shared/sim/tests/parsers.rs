@@ -10,6 +10,8 @@
 //! What is claimed of every input: no panic, an answer of a known status whose 400 names what is wrong, no output out of
 //! proportion to what came in, and state that does not grow with what was refused.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -281,7 +283,8 @@ fn stream_messages_are_taken_or_told_what_is_wrong() {
 #[expect(clippy::disallowed_methods, reason = "a long run is counted and timed")]
 fn a_long_run_of_each_parser() {
     let executions = std::env::var("EXECUTIONS").ok().and_then(|it| it.parse().ok()).unwrap_or(1_000_000);
-    let parsers: [(&str, fn(u64)); 4] =
+    type Parser = fn(u64);
+    let parsers: [(&str, Parser); 4] =
         [("forms", forms), ("paths", paths), ("stream messages", messages), ("requests", requests)];
     for (name, parser) in parsers {
         let begun = std::time::Instant::now();

@@ -129,11 +129,20 @@ fn account_ref(what: &'static str, row: &Row) -> Result<AccountRef, LedgerError>
 }
 
 pub(crate) async fn active_accounts(store: &Store) -> Result<Vec<AccountRef>, LedgerError> {
-    const WHAT: &str = "active_accounts";
-    const SQL: &str = "SELECT user_id, account_id, environment FROM account_directory(true)";
-    let rows = Tx::read(store, WHAT, None, SQL, &[]).await?;
+    accounts(store, "active_accounts", "SELECT user_id, account_id, environment FROM account_directory(true)")
+        .await
+}
+
+/// The accounts whose credential was taken out, too.
+pub(crate) async fn every_account(store: &Store) -> Result<Vec<AccountRef>, LedgerError> {
+    accounts(store, "every_account", "SELECT user_id, account_id, environment FROM account_directory(false)")
+        .await
+}
+
+async fn accounts(store: &Store, what: &'static str, sql: &str) -> Result<Vec<AccountRef>, LedgerError> {
+    let rows = Tx::read(store, what, None, sql, &[]).await?;
     let mut accounts: Vec<AccountRef> =
-        rows.iter().map(|it| account_ref(WHAT, it)).collect::<Result<_, _>>()?;
+        rows.iter().map(|it| account_ref(what, it)).collect::<Result<_, _>>()?;
     accounts.sort_by_key(|it| it.account);
     Ok(accounts)
 }

@@ -34,6 +34,23 @@ pub async fn orders(store: &Store, user: UserId, session: Date) -> Result<Value,
     read(store, "api_orders", user, "SELECT api_orders($1::text::date)", Some(session)).await
 }
 
+/// One intent with everything that happened to it: its setup's steps, gates, sizing, attempts, fills, audit lines; asked
+/// for by its id or by the broker's number of one of its orders. Null where the user has none of that name.
+///
+/// # Errors
+/// [`LedgerError`] when the database does not answer.
+pub async fn order(store: &Store, user: UserId, asked: &str) -> Result<Value, LedgerError> {
+    let rows = Tx::read(
+        store,
+        "api_order",
+        Some(user),
+        "SELECT COALESCE((SELECT api_order($1)), 'null')",
+        &[(&asked, Type::TEXT)],
+    )
+    .await?;
+    json("api_order", only("api_order", &rows)?, 0)
+}
+
 /// Every series traded, with what is held of it.
 ///
 /// # Errors

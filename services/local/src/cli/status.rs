@@ -29,7 +29,7 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(ask: &StatusArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let (status, health) = super::block_on(async {
-        Ok((get(&ask.url, "/v1/status").await?, get(&ask.url, "/v1/health/deep").await?))
+        Ok((get(&ask.url, "/v1/status", None).await?, get(&ask.url, "/v1/health/deep", None).await?))
     })?;
     if ask.json {
         writeln!(out, "{}", json!({ "status": status, "health": health }))?;
@@ -91,8 +91,8 @@ fn show(status: &Value, health: &Value, out: &mut impl Write) -> anyhow::Result<
     Ok(())
 }
 
-/// One JSON answer.
-async fn get(url: &str, path: &str) -> anyhow::Result<Value> {
+/// One JSON answer, asked for under a local name or none.
+pub(super) async fn get(url: &str, path: &str, name: Option<&str>) -> anyhow::Result<Value> {
     let wrong = || anyhow!("{url:?} is no address of an API: expected one such as http://127.0.0.1:7380");
     let uri: http::Uri = url.trim_end_matches('/').parse().map_err(|_| wrong())?;
     let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(wrong)?;
@@ -101,7 +101,10 @@ async fn get(url: &str, path: &str) -> anyhow::Result<Value> {
         let stream = tokio::net::TcpStream::connect(target).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::task::spawn_local(connection);
-        let request = http::Request::get(path).header(http::header::HOST, authority.as_str());
+        let mut request = http::Request::get(path).header(http::header::HOST, authority.as_str());
+        if let Some(name) = name {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {name}"));
+        }
         let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;

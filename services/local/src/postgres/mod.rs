@@ -66,6 +66,22 @@ pub struct Postgres {
     _lock: File,
 }
 
+fn url(socket: &Path, role: &str, database: &str) -> String {
+    let host = percent(&socket.to_string_lossy());
+    format!("postgresql://{role}@{host}:5432/{database}")
+}
+
+/// The address of a database for the functions' role, in the cluster that another process of ours runs in `dir`.
+///
+/// # Errors
+/// None runs there.
+pub fn running_url(dir: &Path, database: &str) -> anyhow::Result<String> {
+    match owner::socket_of(dir) {
+        Some(socket) => Ok(url(&socket, APP_ROLE, database)),
+        None => bail!("no database runs in {}: start it with `claxton up`", dir.display()),
+    }
+}
+
 impl Postgres {
     /// Starts the cluster and waits until it answers.
     ///
@@ -102,8 +118,7 @@ impl Postgres {
     }
 
     fn url(&self, role: &str, database: &str) -> String {
-        let host = percent(&self.socket.to_string_lossy());
-        format!("postgresql://{role}@{host}:5432/{database}")
+        url(&self.socket, role, database)
     }
 
     /// What the user should know: the cluster lies elsewhere than asked.

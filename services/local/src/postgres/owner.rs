@@ -123,8 +123,7 @@ impl Place {
         if let Some(parent) = wanted.parent() {
             std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
         }
-        let digest = blake3::hash(wanted.as_os_str().as_encoded_bytes()).to_hex();
-        let short = Path::new("/tmp").join(format!("claxton-{}", digest.get(..12).unwrap_or_default()));
+        let short = short(&wanted);
         let reached = owner.reaches(&wanted);
         let base = if reached { wanted.clone() } else { short.clone() };
         owner.claim(&base)?;
@@ -135,6 +134,18 @@ impl Place {
         });
         Ok(Self { base, socket, note })
     }
+}
+
+/// The short directory that stands for one that is too long or closed to the server's user.
+fn short(wanted: &Path) -> PathBuf {
+    let digest = blake3::hash(wanted.as_os_str().as_encoded_bytes()).to_hex();
+    Path::new("/tmp").join(format!("claxton-{}", digest.get(..12).unwrap_or_default()))
+}
+
+/// Where the socket of a running server lies whose directory is `wanted`; `None` where none runs.
+pub(super) fn socket_of(wanted: &Path) -> Option<PathBuf> {
+    let wanted = std::path::absolute(wanted).ok()?;
+    [wanted.clone(), short(&wanted)].into_iter().find(|it| it.join(".s.PGSQL.5432").exists())
 }
 
 #[cfg(test)]

@@ -16,4 +16,5 @@ pub mod up;
 mod venue;
 
 pub use demo::{Choice, Demo, Outcome, demo};
+pub(crate) use stage::{DATABASE, interrupted};
 pub use up::{Up, up};

@@ -1,12 +1,16 @@
-//! Option chains (TRADIER.md section 15.2), read in one pass: a full one has ten thousand rows.
+//! Option chains (TRADIER.md section 15.2), read in one pass without a tree: a full one has ten thousand rows.
+
+use std::borrow::Cow;
 
 use domain::chain::ChainRow;
-use domain::symbol::Root;
+use domain::market::OptionQuote;
+use domain::money::Price;
+use domain::symbol::{OccSymbol, Root};
+use domain::time::UtcNanos;
 use jiff::civil::DateTime;
-use serde::Deserialize;
 
-use super::quotes::option_quote;
-use crate::json::{self, Collection, Raw, Row, Unreadable};
+use crate::json::{self, Unreadable};
+use crate::scan::Scanner;
 
 /// The broker's greeks, about an hour old and sometimes absurd: what cannot be is `None`. Not for 0DTE risk.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -40,62 +44,22 @@ pub struct GreekRow {
     pub greeks: Option<Greeks>,
 }
 
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "T: Row<'de>"))]
-struct Body<T> {
-    options: Collection<T>,
+/// A row's values as they are written.
+#[derive(Default)]
+struct Fields<'a> {
+    symbol: Field<'a>,
+    bid: Field<'a>,
+    ask: Field<'a>,
+    bidsize: Field<'a>,
+    asksize: Field<'a>,
+    bid_date: Field<'a>,
+    ask_date: Field<'a>,
+    open_interest: Field<'a>,
+    volume: Field<'a>,
 }
 
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-struct PlainRow<'a> {
-    symbol: Raw<'a>,
-    bid: Raw<'a>,
-    ask: Raw<'a>,
-    bidsize: Raw<'a>,
-    asksize: Raw<'a>,
-    bid_date: Raw<'a>,
-    ask_date: Raw<'a>,
-    open_interest: Raw<'a>,
-    volume: Raw<'a>,
-}
-
-impl<'a> Row<'a> for PlainRow<'a> {
-    const KEY: &'static str = "option";
-}
-
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-struct FullRow<'a> {
-    symbol: Raw<'a>,
-    bid: Raw<'a>,
-    ask: Raw<'a>,
-    bidsize: Raw<'a>,
-    asksize: Raw<'a>,
-    bid_date: Raw<'a>,
-    ask_date: Raw<'a>,
-    open_interest: Raw<'a>,
-    volume: Raw<'a>,
-    greeks: Raw<'a>,
-}
-
-impl<'a> Row<'a> for FullRow<'a> {
-    const KEY: &'static str = "option";
-}
-
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-struct GreeksRow<'a> {
-    delta: Raw<'a>,
-    gamma: Raw<'a>,
-    theta: Raw<'a>,
-    vega: Raw<'a>,
-    bid_iv: Raw<'a>,
-    mid_iv: Raw<'a>,
-    ask_iv: Raw<'a>,
-    smv_vol: Raw<'a>,
-    updated_at: Raw<'a>,
-}
+/// A value as it is written; `None` for a field that is not there.
+type Field<'a> = Option<&'a str>;
 
 /// The rows of a chain, sorted by series; of `root` alone where one is given, because the broker mixes the roots of
 /// an underlying.
@@ -103,11 +67,13 @@ struct GreeksRow<'a> {
 /// # Errors
 /// [`Unreadable`] where the list, a symbol or a price cannot be read.
 pub fn chain(body: &str, root: Option<Root>) -> Result<Vec<ChainRow>, Unreadable> {
-    let body: Body<PlainRow<'_>> = json::parse(body, "options")?;
-    let mut found = Vec::with_capacity(body.options.0.len());
-    for row in &body.options.0 {
-        found.extend(plain(row, root)?);
-    }
+    let mut found = Vec::new();
+    rows(body, |scanner| {
+        let mut fields = Fields::default();
+        scanner.object(|it, key| fields.take(key, it.value()?))?;
+        found.extend(fields.row(root)?);
+        Ok(())
+    })?;
     found.sort_unstable_by_key(|it: &ChainRow| it.series);
     Ok(found)
 }
@@ -117,57 +83,129 @@ pub fn chain(body: &str, root: Option<Root>) -> Result<Vec<ChainRow>, Unreadable
 /// # Errors
 /// [`Unreadable`] as [`chain`]; greeks that cannot be read are none.
 pub fn chain_with_greeks(body: &str, root: Option<Root>) -> Result<Vec<GreekRow>, Unreadable> {
-    let body: Body<FullRow<'_>> = json::parse(body, "options")?;
-    let mut found = Vec::with_capacity(body.options.0.len());
-    for it in &body.options.0 {
-        let FullRow {
-            symbol,
-            bid,
-            ask,
-            bidsize,
-            asksize,
-            bid_date,
-            ask_date,
-            open_interest,
-            volume,
-            greeks: _,
-        } = *it;
-        let row = PlainRow { symbol, bid, ask, bidsize, asksize, bid_date, ask_date, open_interest, volume };
-        if let Some(row) = plain(&row, root)? {
-            found.push(GreekRow { row, greeks: greeks(it.greeks) });
-        }
-    }
-    found.sort_unstable_by_key(|it| it.row.series);
+    let mut found = Vec::new();
+    rows(body, |scanner| {
+        let (mut fields, mut greeks) = (Fields::default(), None);
+        scanner.object(|it, key| {
+            if key == "greeks" && it.is_object() {
+                greeks = Some(read_greeks(it)?);
+                return Ok(());
+            }
+            fields.take(key, it.value()?)
+        })?;
+        found.extend(fields.row(root)?.map(|row| GreekRow { row, greeks }));
+        Ok(())
+    })?;
+    found.sort_unstable_by_key(|it: &GreekRow| it.row.series);
     Ok(found)
 }
 
-/// A row in our words; `None` for adjusted contracts and other roots.
-fn plain(row: &PlainRow<'_>, root: Option<Root>) -> Result<Option<ChainRow>, Unreadable> {
-    let symbol = json::text(row.symbol).ok_or(Unreadable("an option's symbol"))?;
-    let Ok(series) = symbol.parse::<domain::symbol::OccSymbol>() else { return Ok(None) };
-    if root.is_some_and(|it| it != series.root) {
-        return Ok(None);
+/// Walks over `{"options": {"option": [..]}}` and stops at each row.
+fn rows<'a>(
+    body: &'a str,
+    mut each: impl FnMut(&mut Scanner<'a>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    let mut scanner = Scanner::new(body);
+    let mut found = false;
+    scanner.object(|it, key| {
+        if key != "options" || found {
+            return it.value().map(|_| ());
+        }
+        found = true;
+        it.collection("option", &mut each)
+    })?;
+    // Half a chain is none.
+    if found && scanner.ended() { Ok(()) } else { Err(Unreadable("options")) }
+}
+
+impl<'a> Fields<'a> {
+    #[expect(clippy::unnecessary_wraps, reason = "it is the reader of an object's fields")]
+    fn take(&mut self, key: &str, value: &'a str) -> Result<(), Unreadable> {
+        let field = match key {
+            "symbol" => &mut self.symbol,
+            "bid" => &mut self.bid,
+            "ask" => &mut self.ask,
+            "bidsize" => &mut self.bidsize,
+            "asksize" => &mut self.asksize,
+            "bid_date" => &mut self.bid_date,
+            "ask_date" => &mut self.ask_date,
+            "open_interest" => &mut self.open_interest,
+            "volume" => &mut self.volume,
+            _ => return Ok(()),
+        };
+        *field = Some(value);
+        Ok(())
     }
-    let quote = option_quote((row.bid, row.bidsize, row.bid_date), (row.ask, row.asksize, row.ask_date))?;
-    let (open_interest, volume) = (json::count(row.open_interest), json::count(row.volume));
-    Ok(Some(ChainRow { series, quote, open_interest, volume }))
+
+    /// The row in our words; `None` for adjusted contracts and other roots.
+    fn row(&self, root: Option<Root>) -> Result<Option<ChainRow>, Unreadable> {
+        let symbol = self.symbol.and_then(json::text_of).ok_or(Unreadable("an option's symbol"))?;
+        let Ok(series) = symbol.parse::<OccSymbol>() else { return Ok(None) };
+        if root.is_some_and(|it| it != series.root) {
+            return Ok(None);
+        }
+        let (bid, bid_size) = side(self.bid, self.bidsize)?;
+        let (ask, ask_size) = side(self.ask, self.asksize)?;
+        let at = |field| whole(field).and_then(json::epoch);
+        let ts = at(self.bid_date).max(at(self.ask_date)).unwrap_or(UtcNanos(0));
+        let quote = OptionQuote { ts, bid, ask, bid_size, ask_size };
+        Ok(Some(ChainRow {
+            series,
+            quote,
+            open_interest: count(self.open_interest),
+            volume: count(self.volume),
+        }))
+    }
+}
+
+/// A number as plain decimal text.
+fn decimal(field: Field<'_>) -> Option<Cow<'_, str>> {
+    json::decimal_of(json::text_of(field?)?)
+}
+
+fn whole(field: Field<'_>) -> Option<i64> {
+    json::whole_of(&decimal(field)?)
+}
+
+fn count(field: Field<'_>) -> Option<u32> {
+    whole(field).and_then(|it| u32::try_from(it).ok())
+}
+
+/// A side of a quote as [`super::quotes`] reads it: of 0, or without a price, it is nobody's.
+fn side(price: Field<'_>, size: Field<'_>) -> Result<(Option<Price>, u32), Unreadable> {
+    if price.and_then(json::text_of).is_none() {
+        return Ok((None, 0));
+    }
+    let price =
+        decimal(price).and_then(|it| Price::parse(&it).ok()).ok_or(Unreadable("an option's price"))?;
+    Ok(if price == Price::ZERO { (None, 0) } else { (Some(price), count(size).unwrap_or(0)) })
 }
 
 /// Volatilities above this are the broker's mistakes: 2,000 %.
 const IV_MAX: f64 = 20.0;
 
-fn greeks(raw: Raw<'_>) -> Option<Greeks> {
-    let row: GreeksRow<'_> = json::parse(raw?.get(), "greeks").ok()?;
-    let iv = |raw| json::measure(raw).filter(|it| (0.0..=IV_MAX).contains(it));
-    Some(Greeks {
-        delta: json::measure(row.delta).filter(|it| it.abs() <= 1.0),
-        gamma: json::measure(row.gamma).filter(|it| *it >= 0.0),
-        theta: json::measure(row.theta),
-        vega: json::measure(row.vega).filter(|it| *it >= 0.0),
-        bid_iv: iv(row.bid_iv),
-        mid_iv: iv(row.mid_iv),
-        ask_iv: iv(row.ask_iv),
-        smv_vol: iv(row.smv_vol),
-        updated: json::text(row.updated_at).and_then(|it| it.replace(' ', "T").parse().ok()),
-    })
+fn read_greeks(scanner: &mut Scanner<'_>) -> Result<Greeks, Unreadable> {
+    let mut found = Greeks::default();
+    scanner.object(|it, key| {
+        let value = it.value()?;
+        if key == "updated_at" {
+            found.updated = json::text_of(value).and_then(|it| it.replace(' ', "T").parse().ok());
+            return Ok(());
+        }
+        let (field, low, high) = match key {
+            "delta" => (&mut found.delta, -1.0, 1.0),
+            "gamma" => (&mut found.gamma, 0.0, f64::MAX),
+            "theta" => (&mut found.theta, f64::MIN, f64::MAX),
+            "vega" => (&mut found.vega, 0.0, f64::MAX),
+            "bid_iv" => (&mut found.bid_iv, 0.0, IV_MAX),
+            "mid_iv" => (&mut found.mid_iv, 0.0, IV_MAX),
+            "ask_iv" => (&mut found.ask_iv, 0.0, IV_MAX),
+            "smv_vol" => (&mut found.smv_vol, 0.0, IV_MAX),
+            _ => return Ok(()),
+        };
+        let number = json::text_of(value).and_then(|it| it.parse::<f64>().ok());
+        *field = number.filter(|it| (low..=high).contains(it));
+        Ok(())
+    })?;
+    Ok(found)
 }

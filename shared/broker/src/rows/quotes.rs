@@ -47,7 +47,7 @@ impl QuoteRow<'_> {
 }
 
 /// Best bid and ask from price, size and time of each.
-pub(super) fn option_quote(
+fn option_quote(
     bid: (Raw<'_>, Raw<'_>, Raw<'_>),
     ask: (Raw<'_>, Raw<'_>, Raw<'_>),
 ) -> Result<OptionQuote, Unreadable> {

@@ -285,10 +285,9 @@ mod tests {
     #[test]
     fn a_side_of_nothing_is_nobodys_and_an_event_without_a_time_is_not_one() {
         let text = r#"{"type":"quote","symbol":"SPY","bid":0,"bidsz":0,"biddate":"1795187010000","ask":561.02,"asksz":3,"askdate":"1795187010000"}"#;
-        match &market_frame(text).items[0] {
-            MarketItem::Quote(it) => assert!(it.quote.bid.is_none() && it.quote.ask.is_some()),
-            other => panic!("{other:?}"),
-        }
+        let frame = market_frame(text);
+        let [MarketItem::Quote(it)] = frame.items.as_slice() else { panic!("{frame:?}") };
+        assert!(it.quote.bid.is_none() && it.quote.ask.is_some());
         for text in [
             r#"{"type":"quote","symbol":"SPY","bid":1,"ask":2,"biddate":"0","askdate":"0"}"#,
             r#"{"type":"trade","symbol":"SPY","price":"NaN","size":"1","date":"1795187010000"}"#,

@@ -134,6 +134,49 @@ const WORDS: [&str; 44] = [
     "invalid parameter",
 ];
 
+const VALUES: [&str; 40] = [
+    "null",
+    "\"null\"",
+    "true",
+    "false",
+    "\"true\"",
+    "0",
+    "-0.0",
+    "1",
+    "-1",
+    "2.0",
+    "0.005",
+    "4.5",
+    "1e3",
+    "1E-7",
+    "1e18",
+    "1e19",
+    "99999999999999999999",
+    "4294967296",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "17798.360000000000000000000000",
+    "\"2.35\"",
+    "\"NaN\"",
+    "\"\"",
+    "\" \"",
+    "\"\\u0041\"",
+    "\"\\\"\"",
+    "{}",
+    "[]",
+    "[null]",
+    "{\"order\":\"null\"}",
+    "\"2026-11-20\"",
+    "\"2026-02-30\"",
+    "\"2026-11-20T15:10:00.004Z\"",
+    "1795187010000",
+    "\"SPXW261120C05610000\"",
+    "\"SPX261218P05600000\"",
+    "\"SPX1261218C05600000\"",
+    "\"filled\"",
+    "\"sell_to_open\"",
+];
+
 /// A stream of numbers that look random and are always the same.
 pub(crate) struct Numbers(u64);
 
@@ -173,8 +216,10 @@ impl Texts {
         let first = self.numbers.below(self.seeds.len());
         self.text.clear();
         self.text.extend_from_slice(self.seeds[first]);
+        // Half of the texts stay JSON: values change, so that what is behind the syntax is reached.
+        let whole = self.numbers.below(2) == 0;
         for _ in 0..=self.numbers.below(4) {
-            self.change();
+            if whole { self.change_value() } else { self.change() }
         }
         self.text.truncate(TEXT_MAX);
         String::from_utf8_lossy(&self.text)
@@ -184,6 +229,23 @@ impl Texts {
         let from = self.numbers.below(self.text.len() + 1);
         let length = self.numbers.below(longest.min(self.text.len() - from) + 1);
         from..from + length
+    }
+
+    /// Puts another scalar where one stands, or a word where a list or an object begins.
+    fn change_value(&mut self) {
+        let colons: Vec<usize> = (0..self.text.len()).filter(|&at| b":[,".contains(&self.text[at])).collect();
+        let Some(&at) = colons.get(self.numbers.below(colons.len())) else { return };
+        let from = at + 1;
+        let rest = &self.text[from..];
+        let length = match rest.first() {
+            Some(b'"') => rest.iter().skip(1).position(|it| *it == b'"').map(|it| it + 2),
+            Some(b'{' | b'[') | None => None,
+            Some(_) => rest.iter().position(|it| b",}]".contains(it)),
+        };
+        // A key is left alone: what follows it is a colon.
+        let Some(length) = length.filter(|it| rest.get(*it) != Some(&b':')) else { return };
+        let value = VALUES[self.numbers.below(VALUES.len())];
+        drop(self.text.splice(from..from + length, value.bytes()));
     }
 
     fn change(&mut self) {

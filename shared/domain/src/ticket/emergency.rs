@@ -113,9 +113,8 @@ impl MarketTicket {
         approved: &Approved<CloseBound>,
         mark: &Mark,
         series: OccSymbol,
-        token: EmergencyToken,
+        EmergencyToken { .. }: EmergencyToken,
     ) -> Self {
-        drop(token);
         Self { tag: mark.tag, series, quantity: approved.get().quantity() }
     }
 

@@ -1,4 +1,5 @@
-//! More to quote than the day's own chain: later expirations of the index and options on the ETF beside it.
+//! More to quote than the day's own chain: later expirations of the index, options on the ETF beside it, and the index
+//! itself, whose published bid and ask lie about its value.
 //!
 //! [`WiderMarket`] wraps any session, generated or recorded. It passes the session's events on as they are and adds
 //! quotes of its own, priced by Black-Scholes-Merton off the prints that pass: flat volatility with a smile, every
@@ -8,7 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use domain::calendar::{last_trade, next_session};
 use domain::market::{
-    ListedSeries, MarketEvent, MarketSource, OptionQuote, PrintCounts, SourceError, SourceProfile,
+    ListedSeries, MarketEvent, MarketSource, OptionQuote, Points, PrintCounts, Quote, QuoteSide, SourceError,
+    SourceProfile,
 };
 use domain::money::{Price, Side, TickGrid};
 use domain::symbol::{OccSymbol, Right, Root, Strike, Underlying};
@@ -26,6 +28,8 @@ const SMILE: f64 = 0.012;
 const SMILE_ENDS: f64 = 6.0;
 /// Each series is quoted once in so many seconds, a share of them every second.
 const ROUND: u64 = 15;
+/// How far the index's bid and ask lie from its value.
+const INDEX_HALF: Points = Points(13_500);
 /// Sessions after this one whose afternoon expirations are listed.
 const LATER_SESSIONS: usize = 2;
 /// Strikes of one expiration at most.
@@ -82,6 +86,12 @@ impl WiderMarket {
             && let Some(spot) = self.spots.iter_mut().find(|it| it.0 == *underlying)
         {
             spot.1 = Some(trade.price.to_f64());
+            if *underlying == Underlying::SPX && !self.written.is_empty() {
+                let side = |price| Some(QuoteSide { price, size: Some(1) });
+                let (bid, ask) = (trade.price.minus(INDEX_HALF), trade.price.plus(INDEX_HALF));
+                let quote = Quote { ts: trade.ts, bid: side(bid), ask: side(ask) };
+                self.ready.push_back(MarketEvent::Quote(*underlying, quote));
+            }
         }
         let second = event.ts().0.div_euclid(NANOS_PER_SEC);
         if second > self.second && self.profile.session.holds(event.ts()) {
@@ -101,7 +111,8 @@ impl WiderMarket {
             let draw = mixed(mark(&it.series) ^ now.0.unsigned_abs());
             self.ready.push_back(MarketEvent::OptionQuote(it.series, quoted(it, now, spot, draw)));
         }
-        if all && self.ready.is_empty() && !self.written.is_empty() {
+        let quoted = self.ready.iter().any(|it| matches!(it, MarketEvent::OptionQuote(..)));
+        if all && !quoted && !self.written.is_empty() {
             // No print yet: everything is quoted in the second after the first one.
             self.second = i64::MIN;
         }
@@ -248,7 +259,12 @@ mod tests {
         let mut passed = 0;
         while passed < 20_000 {
             let event = market.next_event().unwrap().unwrap();
-            if matches!(event, MarketEvent::OptionQuote(series, _) if !own.contains(&series)) {
+            let added = match event {
+                MarketEvent::OptionQuote(series, _) => !own.contains(&series),
+                MarketEvent::Quote(underlying, _) => underlying == Underlying::SPX,
+                MarketEvent::Trade(..) => false,
+            };
+            if added {
                 continue;
             }
             assert_eq!(Some(event), inner.next_event().unwrap());

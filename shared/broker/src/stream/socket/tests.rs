@@ -57,7 +57,8 @@ impl Follower for Reader {
 
     async fn changed(&self) -> Subscription {
         self.heard.notified().await;
-        match self.wanted.borrow_mut().pop() {
+        let wanted = self.wanted.borrow_mut().pop();
+        match wanted {
             Some(it) => it,
             None => std::future::pending().await,
         }
@@ -80,11 +81,9 @@ async fn serve(listener: TcpListener, acts: Vec<(&'static str, bool)>) -> Vec<St
         if !text.is_empty() {
             socket.send(Message::text(text)).await.unwrap();
         }
-        while stays {
-            match socket.next().await {
-                Some(Ok(Message::Text(text))) => hellos.push(text.as_str().to_owned()),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => break,
+        while let Some(Ok(message)) = if stays { socket.next().await } else { None } {
+            if let Message::Text(text) = message {
+                hellos.push(text.as_str().to_owned());
             }
         }
     }

@@ -70,10 +70,8 @@ fn dispose(world: &mut World, request: &Request) -> Disposition {
 }
 
 fn replied(disposition: Disposition) -> Reply {
-    match disposition {
-        Disposition::Reply(reply) => reply,
-        other => panic!("no plain answer: {other:?}"),
-    }
+    let Disposition::Reply(reply) = disposition else { panic!("no plain answer: {disposition:?}") };
+    reply
 }
 
 fn struck(world: &World) -> u64 {
@@ -185,7 +183,7 @@ fn an_answer_that_is_lost_or_turned_into_an_error_leaves_an_order() {
                 None
             }
             Disposition::NoAnswer => None,
-            other => panic!("{other:?}"),
+            Disposition::Late { .. } | Disposition::Held { .. } => panic!("{fault}: held back"),
         };
         assert_eq!(seen, status, "{fault}");
         assert!(it.broker.order(141_000_001).is_some(), "{fault}");
