@@ -65,7 +65,11 @@ impl Ask {
         let legs = match class {
             OrderClass::Equity => vec![share_leg(params, symbol, "")?],
             OrderClass::Option => vec![option_leg(params, "")?],
-            _ => several(params, symbol, class)?,
+            OrderClass::Multileg
+            | OrderClass::Combo
+            | OrderClass::Oto
+            | OrderClass::Oco
+            | OrderClass::Otoco => several(params, symbol, class)?,
         };
         for leg in &legs {
             known(symbol, &leg.instrument, "symbol", practice)?;
@@ -117,10 +121,7 @@ impl Ask {
 
     /// Dollars of one unit's net price of a dollar per share.
     pub(super) fn unit_multiplier(&self) -> i64 {
-        match self.class {
-            OrderClass::Equity => 1,
-            _ => domain::money::CONTRACT_MULTIPLIER,
-        }
+        if self.class == OrderClass::Equity { 1 } else { domain::money::CONTRACT_MULTIPLIER }
     }
 
     /// What its limit, or its stop, makes it pay in all; below zero when it receives; `None` where the market says.
@@ -138,7 +139,11 @@ impl Ask {
         Some(match self.terms.kind {
             OrderType::Credit => -value,
             OrderType::Debit => value,
-            _ => value.times(self.legs.first().map_or(1, |leg| leg.side.side().sign())),
+            OrderType::Market
+            | OrderType::Limit
+            | OrderType::Stop
+            | OrderType::StopLimit
+            | OrderType::Even => value.times(self.legs.first().map_or(1, |leg| leg.side.side().sign())),
         })
     }
 }

@@ -63,11 +63,11 @@ impl Sandbox {
     /// The other one of two orders that exclude each other.
     fn sibling(&self, order: &Order) -> Option<&Order> {
         let bracket = self.orders.get(&order.parent?)?;
-        let exits = match bracket.class {
-            OrderClass::Oco => bracket.children.as_slice(),
-            OrderClass::Otoco => bracket.children.get(1..)?,
-            _ => return None,
-        };
+        let exits = bracket.children.as_slice();
+        let exits = if bracket.class == OrderClass::Otoco { exits.get(1..)? } else { exits };
+        if bracket.class == OrderClass::Oto {
+            return None;
+        }
         if !exits.contains(&order.id) {
             return None;
         }

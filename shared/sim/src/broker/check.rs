@@ -48,10 +48,9 @@ impl Sandbox {
                     self.contracts_exist(part)?;
                 }
                 bracket_rules(*class, parts)?;
-                let (now, later) = match class {
-                    OrderClass::Oco => parts.split_at(parts.len()),
-                    _ => parts.split_at(1.min(parts.len())),
-                };
+                // Exits wait for their entry; two orders that exclude each other begin together.
+                let first = if *class == OrderClass::Oco { parts.len() } else { 1.min(parts.len()) };
+                let (now, later) = parts.split_at(first);
                 for part in now {
                     self.check_one(account, part)?;
                 }

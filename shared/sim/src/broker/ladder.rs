@@ -52,7 +52,9 @@ fn net_key(order: &Order) -> (u8, i64, u64, u64) {
     let (class, paid) = match order.kind {
         OrderType::Market => (0, 0),
         OrderType::Credit => (1, price),
-        _ => (1, price.saturating_neg()),
+        OrderType::Debit | OrderType::Even | OrderType::Limit | OrderType::Stop | OrderType::StopLimit => {
+            (1, price.saturating_neg())
+        }
     };
     (class, paid, order.place, order.id)
 }

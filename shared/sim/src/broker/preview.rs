@@ -78,7 +78,11 @@ impl Sandbox {
             strategy: match ask.class {
                 OrderClass::Equity => "equity",
                 OrderClass::Option => "option",
-                _ => strategy(legs),
+                OrderClass::Multileg
+                | OrderClass::Combo
+                | OrderClass::Oto
+                | OrderClass::Oco
+                | OrderClass::Otoco => strategy(legs),
             },
             day_trades: self.day_trades_with(account, ask),
         };

@@ -127,7 +127,13 @@ pub(crate) const fn status_word(order: &Order, practice: &Practice) -> &'static 
         {
             "pending_cancel"
         }
-        it => it.as_str(),
+        Status::Pending
+        | Status::Open
+        | Status::PartiallyFilled
+        | Status::Filled
+        | Status::Canceled
+        | Status::Expired
+        | Status::Rejected => order.status.as_str(),
     }
 }
 

@@ -217,29 +217,30 @@ fn assert_conserved(world: &mut World, lines: &[TranscriptLine]) {
     let start = Usd::from_dollars(100_000);
     let (mut cash, mut held, mut fees) = (start, BTreeMap::<Instrument, i64>::new(), Usd::ZERO);
     for line in lines {
-        match &line.event {
-            TranscriptEvent::Filled { account, legs, .. } if account == MARGIN => {
-                for leg in legs {
-                    let sign = leg.side.side().sign();
-                    let per =
-                        Usd::from_cents(i64::from(leg.price.cents())).times(leg.instrument.multiplier());
-                    cash -= per.times(i64::from(leg.quantity)).times(sign) + leg.fee;
-                    fees += leg.fee;
-                    *held.entry(leg.instrument).or_default() += i64::from(leg.quantity) * sign;
-                }
+        let event = &line.event;
+        if let TranscriptEvent::Filled { account, legs, .. } = event
+            && account == MARGIN
+        {
+            for leg in legs {
+                let sign = leg.side.side().sign();
+                let per = Usd::from_cents(i64::from(leg.price.cents())).times(leg.instrument.multiplier());
+                cash -= per.times(i64::from(leg.quantity)).times(sign) + leg.fee;
+                fees += leg.fee;
+                *held.entry(leg.instrument).or_default() += i64::from(leg.quantity) * sign;
             }
-            TranscriptEvent::Settled { account, series, quantity, cash: paid, .. } if account == MARGIN => {
-                cash += *paid;
-                assert_eq!(held.remove(&Instrument::Option(*series)), Some(*quantity));
-            }
-            TranscriptEvent::Delivered { account, series, quantity, shares, cash: paid }
-                if account == MARGIN =>
-            {
-                cash += *paid;
-                assert_eq!(held.remove(&Instrument::Option(*series)), Some(*quantity));
-                *held.entry(Instrument::Share(series.underlying())).or_default() += shares;
-            }
-            _ => {}
+        }
+        if let TranscriptEvent::Settled { account, series, quantity, cash: paid, .. } = event
+            && account == MARGIN
+        {
+            cash += *paid;
+            assert_eq!(held.remove(&Instrument::Option(*series)), Some(*quantity));
+        }
+        if let TranscriptEvent::Delivered { account, series, quantity, shares, cash: paid } = event
+            && account == MARGIN
+        {
+            cash += *paid;
+            assert_eq!(held.remove(&Instrument::Option(*series)), Some(*quantity));
+            *held.entry(Instrument::Share(series.underlying())).or_default() += shares;
         }
     }
     held.retain(|_, count| *count != 0);
