@@ -41,6 +41,10 @@ impl Default for Echo {
     }
 }
 
+fn an_intent() -> String {
+    sample::opening(&sample::account(1), 1, 2).head.id.to_string()
+}
+
 fn asked(what: &str, user: UserId, session: Option<Date>) -> Result<Value, LedgerError> {
     Ok(json!([{ "what": what, "user": user, "session": session, "id": sample::setup_id(1) }]))
 }
@@ -59,7 +63,7 @@ impl Reads for Echo {
         asked("orders", user, Some(session))
     }
     async fn order(&self, user: UserId, name: &str) -> Result<Value, LedgerError> {
-        let known = name == "141000001" || name == sample::intent_id(1).to_string();
+        let known = name == "141000001" || name == an_intent();
         Ok(if known { json!({ "user": user, "name": name }) } else { Value::Null })
     }
     async fn positions(&self, user: UserId) -> Result<Value, LedgerError> {
@@ -143,7 +147,7 @@ fn a_setup_is_found_by_its_id() {
 #[test]
 fn an_order_is_found_by_its_intent_its_tag_and_its_number() {
     let stage = Stage::default();
-    let intent = sample::intent_id(1).to_string();
+    let intent = an_intent();
     for (asked, name) in [
         (intent.clone(), intent.clone()),
         (format!("cx-{intent}-1"), intent),

@@ -22,12 +22,14 @@ use domain::ports::{
 };
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
-use domain::time::UtcNanos;
+use domain::time::{NANOS_PER_SEC, UtcNanos};
 use engine::flatten::{self as plan, Close, FlattenInputs, FlattenPlan};
 use jiff::civil::Date;
 
 /// An older value of the index says nothing about intrinsic values.
 const INDEX_AGE_MAX: Duration = Duration::from_secs(5);
+/// Rungs start on this grid.
+const RUNG_GRID: i64 = 10 * NANOS_PER_SEC;
 /// How long a pass holds the account's lease.
 const LEASE: Duration = Duration::from_secs(20);
 /// How long a pass waits for a lease that is taken.
@@ -135,7 +137,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         let message = Message::Flatten { account: *account, session: date, at_once };
         let fence = match self.ledger.take_lease(account, self.holder, now, now.plus(LEASE)).await {
             Ok(Some(fence)) => Some(fence),
-            Ok(None) => return self.again(&message, now.plus(LEASE_WAIT)).await,
+            Ok(None) => return self.next(&message, now.plus(LEASE_WAIT)).await,
             Err(LedgerError::Unavailable { .. }) => None,
             Err(error) => return Err(error.into()),
         };
@@ -146,7 +148,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             self.ledger.release_lease(account, fence).await?;
         }
         match due? {
-            Some(due) => self.again(&message, due).await,
+            Some(due) => self.next(&message, due).await,
             None => Ok(()),
         }
     }
@@ -262,6 +264,14 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
                 Ok(())
             }
         }
+    }
+
+    /// The next pass, on the market's own grid: chains of passes that were started twice meet in one row of the outbox.
+    async fn next(&self, message: &Message, due: UtcNanos) -> Result<(), HandleError> {
+        let now = self.clock.now();
+        let step = if due.since(now) >= plan::RUNG { RUNG_GRID } else { NANOS_PER_SEC };
+        let aligned = due.floor_to(step);
+        self.again(message, if aligned > now { aligned } else { due }).await
     }
 
     /// Sends the message again later: through the outbox, or with the database down straight to the queue.

@@ -65,6 +65,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             scopes_for(work.account.user, opening.kind.as_str(), opening.head.series.underlying(), BROKER)
                 .to_vec();
         let context = self.ledger.opening_context(&work.account, now.new_york_date(), &scopes).await?;
+        let signal_at = self.signal_at(opening).await?;
+        // What was read may be old by now: the gates measure from the instant they are asked.
+        let now = self.clock.now();
         let gates = gates::opening(&GateInputs {
             switches: &self.switches,
             context: &context,
@@ -72,7 +75,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             now,
             intent: opening,
             quote: quote.as_ref(),
-            signal_at: opening.head.decided_at,
+            signal_at,
             resolution_ns: 1,
             is_feed_gap: false,
             is_counted: false,
@@ -97,6 +100,14 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             }
             outcome => self.submitted(outcome),
         }
+    }
+
+    /// When the signal behind an entry was given: at its transition, and not when somebody came to decide it.
+    async fn signal_at(&self, opening: &OpeningIntent) -> Result<UtcNanos, HandleError> {
+        let decided_at = opening.head.decided_at;
+        let Origin::Setup(setup) = opening.head.origin else { return Ok(decided_at) };
+        let record = self.ledger.transition(setup, opening.head.sequence).await?;
+        Ok(record.map_or(decided_at, |it| it.transition.ts))
     }
 
     /// The market could not be asked. An entry waits a little and is then too old to be sent.

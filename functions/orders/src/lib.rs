@@ -117,12 +117,29 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let Some(intent) = self.ledger.intent_of_order(account, order).await? else { return Ok(()) };
         let Some(fence) = self.lease(account).await? else { return Ok(()) };
         let worked = match self.ledger.intent(account, intent).await {
-            Ok(Some(view)) => self.work(account, view, fence, FillSource::Stream).await,
+            Ok(Some(view)) => self.woken(account, view, fence, order).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error.into()),
         };
         self.ledger.release_lease(account, fence).await?;
         worked
+    }
+
+    /// An attempt that had ended in our books is looked at by itself; anything else is the intent's next step.
+    async fn woken(
+        &self,
+        account: &AccountRef,
+        view: IntentView,
+        fence: Fence,
+        order: BrokerOrderId,
+    ) -> Result<(), HandleError> {
+        let ended = view.attempts.iter().find(|it| it.broker_order == Some(order) && it.state.is_final());
+        let Some(ended) = ended.cloned() else {
+            return self.work(account, view, fence, FillSource::Stream).await;
+        };
+        let broker = self.brokers.account(account).await?;
+        let work = Work { account: *account, broker: &broker, view, fence, source: FillSource::Stream };
+        self.late(&work, &ended).await
     }
 
     async fn lease(&self, account: &AccountRef) -> Result<Option<Fence>, HandleError> {
@@ -147,16 +164,25 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         }
     }
 
-    /// Reads an order that had ended in our books: a fill may have raced its cancel.
-    async fn late(&self, work: &Work<'_, B::Account>, last: &Attempt) -> Result<(), HandleError> {
-        let Some(id) = last.broker_order else { return Ok(()) };
+    /// Reads an order that had ended in our books: a fill may have raced its cancel, and a request that was given up may
+    /// have arrived after all. What it still works is nobody's wish any more, and is cancelled until it has ended.
+    async fn late(&self, work: &Work<'_, B::Account>, ended: &Attempt) -> Result<(), HandleError> {
+        let Some(id) = ended.broker_order else { return Ok(()) };
         let order = work.broker.order(id).await?;
-        let seen = follow::observe(last, &order)?;
-        if seen == *last && !needs_price(work, &seen) {
+        let seen = follow::observe(ended, &order)?;
+        let now = self.clock.now();
+        if !order.status.is_final() {
+            // None of a cancel's answers is a verdict: the next look reads the order.
+            drop(work.broker.cancel(id).await);
+            let again = Message::BrokerOrder { account: work.account, order: id };
+            self.ledger.send_later(Queue::BrokerEvents, &again, now.plus(EARLY_WAIT)).await?;
+        }
+        if seen == *ended && !needs_price(work, &seen) {
             return Ok(());
         }
         let (state, reason) = (work.view.state, work.view.reason.clone());
-        let progress = self.progress(work, seen, state, &reason, "a late execution was read", None);
+        let follow_up = (!state.is_final()).then_some(now);
+        let progress = self.progress(work, seen, state, &reason, "a late execution was read", follow_up);
         self.write(work, progress).await
     }
 

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod late;
 mod settle;
 
 use std::collections::BTreeSet;
@@ -14,11 +15,11 @@ use std::time::Duration;
 
 use domain::account::{AccountRef, Switches};
 use domain::calendar::Session;
-use domain::intent::Origin;
+use domain::intent::{OrderIntent, Origin};
 use domain::market::Points;
 use domain::order::BrokerOrder;
 use domain::ports::{
-    BrokerPort, Brokers, Clock, DayBook, Difference, HandleError, IntentView, Ledger, Message,
+    BrokerPort, Brokers, Clock, DayBook, Difference, HandleError, IntentView, Ledger, Message, Queue,
     ReconciliationRun,
 };
 use domain::position::BrokerPosition;
@@ -30,6 +31,9 @@ use engine::reconcile::{Books, Findings, diff};
 pub const OPENS_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// How long after the close settlements are waited for each minute.
 pub const SETTLES_FOR: Duration = Duration::from_secs(2 * 3_600);
+
+/// The reason of a close that a flatten at once sent.
+const AT_ONCE: &str = "flatten_now";
 
 /// What the function works with.
 #[derive(Debug)]
@@ -137,6 +141,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             return Ok(None);
         }
         let adopted = self.adopt(account, session, &seen).await?;
+        let late = self.book_late(account, session, &seen).await?;
         let settled = self.settle(account, session, &seen, official_close).await?;
         let book = self.ledger.day_book(account, session.date).await?;
         let intents = all_intents(&book, self.ledger.open_intents(account).await?);
@@ -148,12 +153,28 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             now,
         });
         let stepped = self.record(account, session, &before, &intents, &findings, now).await?;
-        let mut one = One { stepped, adopted, settled, ..One::default() };
+        let mut one = One { stepped, adopted: adopted.saturating_add(late), settled, ..One::default() };
         for difference in &findings.differences {
             let count = if difference.kind.is_fault() { &mut one.faults } else { &mut one.foreign };
             *count = count.saturating_add(1);
         }
         Ok(Some(one))
+    }
+
+    /// Asks for a pass of the flatten that `view` belongs to.
+    async fn pass_again(
+        &self,
+        account: &AccountRef,
+        view: &IntentView,
+        at: UtcNanos,
+    ) -> Result<(), HandleError> {
+        let Origin::Flatten(session) = view.intent.head().origin else { return Ok(()) };
+        let at_once = match &view.intent {
+            OrderIntent::Closing(closing) => closing.reason == AT_ONCE,
+            OrderIntent::Opening(_) => false,
+        };
+        let pass = Message::Flatten { account: *account, session, at_once };
+        Ok(self.ledger.send_later(Queue::Flatten, &pass, at).await?)
     }
 
     /// Writes the run with its steps and alerts, and wakes ended intents whose orders tell more.
@@ -173,9 +194,10 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             let head = view.intent.head();
             stepped = stepped.saturating_add(1);
             if !view.state.is_final() {
-                // A flatten's passes read its orders by themselves.
-                if !matches!(head.origin, Origin::Flatten(_)) {
-                    steps.push(head.id);
+                match head.origin {
+                    Origin::Setup(_) => steps.push(head.id),
+                    // A flatten's passes read its orders by themselves; where none came for a minute, one is asked for.
+                    Origin::Flatten(_) => self.pass_again(account, view, at).await?,
                 }
             } else if let Some(order) = view.last_attempt().and_then(|it| it.broker_order) {
                 // An ended intent takes no step, but a late execution is still read from its order.

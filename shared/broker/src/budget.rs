@@ -175,7 +175,12 @@ mod tests {
     fn a_window_that_ended_is_full_again() {
         let budget = RateBudget::new(Environment::Live);
         taken(&budget, Purpose::Exit, NOW);
-        assert_eq!(taken(&budget, Purpose::Entry, NOW.plus(WINDOW)), 48);
+        assert_eq!(
+            taken(&budget, Purpose::Entry, NOW.plus(WINDOW)),
+            0,
+            "the broker's clock may be behind ours"
+        );
+        assert_eq!(taken(&budget, Purpose::Entry, NOW.plus(WINDOW).plus(CLOCKS_APART)), 48);
     }
 
     #[test]

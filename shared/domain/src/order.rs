@@ -337,13 +337,9 @@ impl Attempt {
         };
         // `filled` before its quantity is populated (TRADIER.md 13.1): all of it executed, the price comes later.
         let executed = if status == BrokerStatus::Filled { self.quantity } else { executed };
-        Ok(Self {
-            state,
-            broker_order: Some(id),
-            executed,
-            average: average.or(self.average),
-            ..self.clone()
-        })
+        // An average is of what had executed when it was said: more executed and no word of it, and there is none.
+        let average = average.or(self.average.filter(|_| executed == self.executed));
+        Ok(Self { state, broker_order: Some(id), executed, average, ..self.clone() })
     }
 }
 

@@ -107,14 +107,25 @@ pub enum FillStep {
     },
 }
 
+/// What `contracts` at an average `price` came to, per share: executions are priced in whole cents, so their sum is one,
+/// and an average that was rounded on its way gives it back.
+///
+/// # Examples
+/// ```
+/// use domain::{money::Usd, position::premium};
+/// // 1 at 7.10 and 2 at 7.00: the average of 7.033333 arrives as 7.0333.
+/// assert_eq!(premium(Usd::from_e4(70_333), 3), Usd::from_cents(2_110));
+/// ```
+pub fn premium(price: Usd, contracts: u32) -> Usd {
+    Usd::from_cents(price.times(i64::from(contracts)).scaled(1, 100).e4())
+}
+
 /// What is recorded of an order leg: its stretches in order.
 pub fn fill_step(recorded: &[Fill], executed: u32, average: Option<Usd>) -> FillStep {
     let done = recorded.last().map_or(0, |it| it.to);
-    let paid: Option<i64> =
-        recorded.iter().map(|it| it.price.map(|p| p.e4() * i64::from(it.contracts()))).sum();
+    let paid: Option<Usd> = recorded.iter().map(|it| it.price.map(|p| premium(p, it.contracts()))).sum();
     let priced = |total: u32, of: u32| -> Option<Usd> {
-        let (average, paid) = (average?, paid?);
-        let rest = Usd::from_e4(average.times(i64::from(total)).e4() - paid);
+        let rest = premium(average?, total) - paid?;
         Some(rest.scaled(1, i64::from(of)))
     };
     if executed > done {
@@ -124,10 +135,10 @@ pub fn fill_step(recorded: &[Fill], executed: u32, average: Option<Usd>) -> Fill
     // average now known, they share what is left.
     let unpriced: u32 = recorded.iter().filter(|it| it.price.is_none()).map(Fill::contracts).sum();
     if executed == done && unpriced > 0 {
-        let known = recorded.iter().filter_map(|it| it.price.map(|p| p.e4() * i64::from(it.contracts())));
-        let known: i64 = known.sum();
+        let known = recorded.iter().filter_map(|it| it.price.map(|p| premium(p, it.contracts())));
+        let known: Usd = known.sum();
         if let Some(average) = average {
-            let rest = Usd::from_e4(average.times(i64::from(executed)).e4() - known);
+            let rest = premium(average, executed) - known;
             return FillStep::Complete { to: done, price: rest.scaled(1, i64::from(unpriced)) };
         }
     }

@@ -27,6 +27,9 @@ const SETUPS_MIN: u64 = 12;
 /// How long a session is followed past its close: the report, the broker's clean-up and what follows from them.
 const AFTER_CLOSE: Duration = Duration::from_secs(20 * 60);
 
+/// How long a session is followed at least once nothing goes wrong any more.
+const CALM_FOR: Duration = Duration::from_secs(12 * 60);
+
 /// A stream of draws of one seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Draws(u64);
@@ -181,11 +184,12 @@ impl Course {
         let start = last_entry.minus(ACTIVE).minus(Duration::from_secs(90));
         let setups = setups(&mut draws, start.plus(Duration::from_secs(90)), last_entry);
         // Before the flatten, within it, or after the close.
-        let calm_at = match draws.below(4) {
-            0 => session.before_close(17),
-            1 => session.before_close(10),
-            2 => session.before_close(3),
-            _ => session.close.plus(Duration::from_secs(180)),
+        let calm_at = match draws.below(8) {
+            0 | 1 => session.before_close(17),
+            2 | 3 => session.before_close(10),
+            4 | 5 => session.before_close(3),
+            6 => session.close.plus(Duration::from_secs(180)),
+            _ => session.close.plus(Duration::from_secs(16 * 60)),
         };
         let incidents = incidents(&mut draws, &classes, &session, start, calm_at);
         let lag = |draws: &mut Draws, is: bool, usual: Duration, most: u64| {
@@ -204,7 +208,7 @@ impl Course {
             session,
             start,
             calm_at,
-            end: session.close.plus(AFTER_CLOSE),
+            end: session.close.plus(AFTER_CLOSE).max(calm_at.plus(CALM_FOR)),
             setups,
             chances,
             incidents,

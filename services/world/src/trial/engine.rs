@@ -122,20 +122,9 @@ impl Engine {
     fn plan(&mut self) {
         let (start, session, calm_at) = (self.course.start, self.course.session, self.course.calm_at);
         self.at(start, Event::Schedule(Scheduled::PortfolioSync, true));
-        let active_until = self.course.setups.last().map_or(start, |it| it.at.plus(Duration::from_secs(300)));
-        let flatten = session.before_close(18);
-        let mut syncs = 0u64;
+        let thinned = Thinned::of(&self.course);
         for (at, what) in schedule::of(&session, &switches()).into_iter().filter(|it| it.0 > start) {
-            let is_busy = at <= active_until || flatten <= at || self.course.calm_at > at;
-            let is_wanted = match what {
-                Scheduled::PortfolioSync => {
-                    syncs = syncs.saturating_add(1);
-                    syncs.is_multiple_of(4)
-                }
-                Scheduled::Reconcile => is_busy,
-                Scheduled::Flatten | Scheduled::FlatWatch | Scheduled::Report => true,
-            };
-            if is_wanted {
+            if thinned.keeps(at, what) {
                 self.at(at, Event::Schedule(what, false));
             }
         }
@@ -145,9 +134,8 @@ impl Engine {
         }
         for index in 0..self.course.incidents.len() {
             let Some(Incident { at, .. }) = self.course.incidents.get(index) else { continue };
-            if self.wanted.as_ref().is_none_or(|it| it.contains(&index)) {
-                self.at(*at, Event::Incident(index));
-            }
+            // Also what is not wanted takes its place, so that the ties of everything else stay what they were.
+            self.at(*at, Event::Incident(index));
         }
         self.at(calm_at, Event::Calm);
         self.at(session.close, Event::Close);
@@ -283,7 +271,7 @@ impl Engine {
             let sandbox = self.parts.sandbox.borrow();
             let accounts = self.parts.members.iter().filter_map(|it| sandbox.account(it.number.as_str()));
             let orders = accounts.flat_map(|it| &it.live).filter_map(|id| sandbox.order(*id));
-            orders.flat_map(|it| &it.legs).map(|it| it.series).collect()
+            orders.flat_map(|it| &it.legs).filter_map(|it| it.instrument.series().copied()).collect()
         };
         let series: Vec<OccSymbol> = series.into_iter().collect();
         self.tape.show(&series, self.now());
@@ -318,6 +306,12 @@ impl Engine {
             (Poll::Pending, Some(Stop::For(time))) => {
                 let at = self.now().plus(time);
                 self.trouble_until = self.trouble_until.max(at);
+                if task.purpose == Purpose::Relay && time > SWEEP {
+                    // Another process sweeps meanwhile, and knows nothing of what this one handed on.
+                    self.relaying = None;
+                    self.relay_from = self.now().plus(SWEEP);
+                    self.parts.handed_on.borrow_mut().clear();
+                }
                 self.tasks.insert(id, task);
                 self.at(at, Event::Resume(id));
             }
@@ -342,6 +336,9 @@ impl Engine {
             Purpose::Relay => {
                 if self.relaying == Some(id) {
                     self.relaying = None;
+                }
+                if ended.is_none() {
+                    self.parts.handed_on.borrow_mut().clear();
                 }
                 if !is_well {
                     self.relay_from = self.now().plus(SWEEP);
@@ -615,3 +612,39 @@ fn levels(direction: Direction, spot: Points, r: i64) -> SetupLevels {
     }
 }
 
+
+/// Which schedules of a session are fired: all of them cost most of the time and show nothing while nothing happens. What
+/// is left out is a schedule that was missed.
+struct Thinned {
+    start: UtcNanos,
+    active_until: UtcNanos,
+    flatten: UtcNanos,
+    pages: UtcNanos,
+    close: UtcNanos,
+}
+
+impl Thinned {
+    fn of(course: &Course) -> Self {
+        let last = course.setups.last().map_or(course.start, |it| it.at);
+        Self {
+            start: course.start,
+            active_until: last.plus(Duration::from_secs(300)),
+            flatten: course.session.before_close(17),
+            pages: course.session.before_close(6),
+            close: course.session.close,
+        }
+    }
+
+    fn keeps(&self, at: UtcNanos, what: Scheduled) -> bool {
+        let minute = at.since(self.start).as_secs() / 60;
+        let is_busy = at <= self.active_until || self.flatten <= at;
+        match what {
+            Scheduled::PortfolioSync => minute.is_multiple_of(4),
+            Scheduled::Reconcile if self.close < at => true,
+            Scheduled::Reconcile if is_busy => minute.is_multiple_of(2),
+            Scheduled::Reconcile => minute.is_multiple_of(8),
+            Scheduled::FlatWatch => self.pages <= at || minute.is_multiple_of(3),
+            Scheduled::Flatten | Scheduled::Report => true,
+        }
+    }
+}

@@ -30,7 +30,7 @@ const POISON: [(Queue, &str); 5] = [
 impl Engine {
     pub(super) fn incident(&mut self, index: usize) {
         let Some(what) = self.course.incidents.get(index).map(|it| it.what) else { return };
-        if self.is_calm {
+        if self.is_calm || self.wanted.as_ref().is_some_and(|it| !it.contains(&index)) {
             return;
         }
         self.happened.insert(index);
@@ -139,7 +139,10 @@ impl Engine {
         let Some(number) = self.parts.members.get(member).map(|it| it.number.as_str().to_owned()) else { return };
         let held = {
             let sandbox = self.parts.sandbox.borrow();
-            let held = sandbox.account(&number).and_then(|it| it.positions.iter().find(|it| it.1.quantity > 0));
+            // The broker lets nobody sell what a working order sells already.
+            let account = sandbox.account(&number);
+            let is_free = |account: &sim::broker::Account| account.live.is_empty();
+            let held = account.filter(|it| is_free(it)).and_then(|it| it.positions.iter().find(|it| it.1.quantity > 0));
             held.map(|it| *it.0)
         };
         let listed = super::tape::Tape::listed(&self.course);

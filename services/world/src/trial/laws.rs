@@ -80,9 +80,12 @@ struct Entry {
 struct Order {
     tag: Option<OrderTag>,
     is_foreign: bool,
+    account: usize,
     series: OccSymbol,
     side: Side,
     executed: u32,
+    /// Contracts executed under a dollar, and from a dollar on: the exchange charges them differently.
+    tiers: [u32; 2],
 }
 
 /// What an account holds of a series: ours by tag, and everything.

@@ -101,21 +101,31 @@ pub(super) fn frame(parts: &Rc<TrialParts>, frame: AccountFrame) -> Work {
 }
 
 /// Hands due outbox rows to their queues, then notes that they were handed on.
+///
+/// What it handed on and could not note it remembers: a process that lives on does not send it again.
 pub(super) fn relay(parts: &Rc<TrialParts>) -> Work {
     let parts = Rc::clone(parts);
     Box::pin(async move {
         let now = parts.now();
         let Ok(rows) = parts.ledger().due_outbox(now, ROWS_MAX).await else { return Ended::Badly };
-        let mut sent = Vec::with_capacity(rows.len());
         let mut ended = Ended::Well;
         for row in &rows {
+            if parts.handed_on.borrow().contains(&row.id) {
+                continue;
+            }
             match parts.sender.send(row.queue, &row.message, Duration::ZERO).await {
-                Ok(()) => sent.push(row.id),
+                Ok(()) => {
+                    parts.handed_on.borrow_mut().insert(row.id);
+                }
                 Err(_) => ended = Ended::Badly,
             }
         }
-        if !sent.is_empty() && parts.ledger().mark_sent(&sent, now).await.is_err() {
-            return Ended::Badly;
+        let sent: Vec<i64> = parts.handed_on.borrow().iter().copied().collect();
+        if !sent.is_empty() {
+            if parts.ledger().mark_sent(&sent, now).await.is_err() {
+                return Ended::Badly;
+            }
+            parts.handed_on.borrow_mut().clear();
         }
         ended
     })

@@ -1,5 +1,7 @@
 //! What a write makes of an intent.
 
+use std::cmp::Ordering;
+
 use super::{MAX_STEPS, Refusal, SETTLEMENT, changes};
 use crate::fees::FeeSchedule;
 use crate::ids::{AttemptNo, IntentId};
@@ -263,11 +265,20 @@ fn merged(recorded: &Attempt, seen: &Attempt) -> Result<Attempt, Refusal> {
         price: seen.price,
         rung: seen.rung,
         executed: recorded.executed.max(seen.executed),
-        average: seen.average.or(recorded.average),
+        average: average(recorded, seen.executed, seen.average),
         marked_at: recorded.marked_at,
         repriced_at: seen.repriced_at,
         cancel_at: recorded.cancel_at.or(seen.cancel_at),
     })
+}
+
+/// The average of what executed: the one said with the larger quantity, and none where that one was not said.
+fn average(recorded: &Attempt, executed: u32, said: Option<Usd>) -> Option<Usd> {
+    match executed.cmp(&recorded.executed) {
+        Ordering::Greater => said,
+        Ordering::Equal => said.or(recorded.average),
+        Ordering::Less => recorded.average,
+    }
 }
 
 fn take_fill(after: &mut After, intent: IntentId, seen: &Fill) -> Result<(), Refusal> {
@@ -285,8 +296,8 @@ fn take_fill(after: &mut After, intent: IntentId, seen: &Fill) -> Result<(), Ref
         let (executed, quantity) = (seen.to, attempt.quantity);
         return Err(format!("{executed} executed of {quantity} ordered by attempt {}", seen.attempt));
     }
+    attempt.average = average(attempt, seen.to, seen.price);
     attempt.executed = attempt.executed.max(seen.to);
-    attempt.average = seen.price.or(attempt.average);
     if !after.attempts.contains(&seen.attempt) {
         after.attempts.push(seen.attempt);
     }

@@ -10,7 +10,7 @@ use crate::ids::{IntentId, SetupId};
 use crate::intent::{IntentState, OpeningIntent, OrderIntent, Origin};
 use crate::money::{CONTRACT_MULTIPLIER, Side, Usd};
 use crate::ports::{DayRisk, IntentView};
-use crate::position::{Fill, Owned};
+use crate::position::{Fill, Owned, premium};
 use crate::setup::Direction;
 use crate::symbol::OccSymbol;
 use crate::time::{UtcNanos, at_new_york};
@@ -29,6 +29,7 @@ pub fn session_span(session: Date) -> (UtcNanos, UtcNanos) {
 struct Sale {
     contracts: u32,
     price: Option<Usd>,
+    brought: Usd,
     fees: Usd,
     at: UtcNanos,
     settlement: bool,
@@ -62,7 +63,7 @@ impl Entry<'_> {
     fn owned(&self) -> Owned {
         let value = |price: Option<Usd>, contracts: u32| worth(price.unwrap_or(Usd::ZERO), contracts);
         let paid = self.buys().map(|it| value(it.price, it.contracts())).sum();
-        let received = self.sales.iter().map(|it| value(it.price, it.contracts)).sum();
+        let received = self.sales.iter().map(|it| it.brought).sum();
         let fees = self.buys().map(|it| it.fees).chain(self.sales.iter().map(|it| it.fees)).sum();
         Owned {
             opening: self.opening.head.id,
@@ -103,7 +104,16 @@ impl Entry<'_> {
 }
 
 fn worth(price: Usd, contracts: u32) -> Usd {
-    price.times(CONTRACT_MULTIPLIER).times(i64::from(contracts))
+    premium(price, contracts).times(CONTRACT_MULTIPLIER)
+}
+
+/// What a sell brought. An execution is priced in cents, a settlement on the index to its last digit.
+fn brought(fill: &Fill) -> Usd {
+    let price = fill.price.unwrap_or(Usd::ZERO);
+    if fill.attempt == SETTLEMENT {
+        return price.times(CONTRACT_MULTIPLIER).times(i64::from(fill.contracts()));
+    }
+    worth(price, fill.contracts())
 }
 
 fn within(at: UtcNanos, (from, until): (UtcNanos, UtcNanos)) -> bool {
@@ -126,7 +136,7 @@ fn entries<V: Borrow<IntentView>>(views: &[V]) -> Vec<Entry<'_>> {
                 .fills
                 .iter()
                 .filter(|it| it.attempt == SETTLEMENT)
-                .map(|it| sale(it, it.contracts(), it.fees));
+                .map(|it| whole(it));
             entries.push(Entry { view, opening, sales: settled.collect() });
         }
     }
@@ -138,7 +148,7 @@ fn entries<V: Borrow<IntentView>>(views: &[V]) -> Vec<Entry<'_>> {
             None => pooled.extend(&view.fills),
             Some(opening) => {
                 if let Some(entry) = entries.iter_mut().find(|it| it.opening.head.id == opening) {
-                    entry.sales.extend(view.fills.iter().map(|it| sale(it, it.contracts(), it.fees)));
+                    entry.sales.extend(view.fills.iter().map(|it| whole(it)));
                 }
             }
         }
@@ -153,13 +163,18 @@ fn entries<V: Borrow<IntentView>>(views: &[V]) -> Vec<Entry<'_>> {
     entries
 }
 
-const fn sale(fill: &Fill, contracts: u32, fees: Usd) -> Sale {
-    Sale { contracts, price: fill.price, fees, at: fill.at, settlement: fill.attempt.0 == SETTLEMENT.0 }
+fn whole(fill: &Fill) -> Sale {
+    sale(fill, fill.contracts(), brought(fill), fill.fees)
+}
+
+const fn sale(fill: &Fill, contracts: u32, brought: Usd, fees: Usd) -> Sale {
+    let settlement = fill.attempt.0 == SETTLEMENT.0;
+    Sale { contracts, price: fill.price, brought, fees, at: fill.at, settlement }
 }
 
 /// Gives a sell without a named entry to the entries of its series, the oldest first.
 fn spread(entries: &mut [Entry<'_>], fill: &Fill) {
-    let (mut left, mut fees) = (fill.contracts(), fill.fees);
+    let (mut left, mut amount, mut fees) = (fill.contracts(), brought(fill), fill.fees);
     let mut last = None;
     for (index, entry) in
         entries.iter_mut().enumerate().filter(|(_, it)| it.opening.head.series == fill.series)
@@ -169,17 +184,19 @@ fn spread(entries: &mut [Entry<'_>], fill: &Fill) {
         }
         let part = entry.held().min(left);
         if part > 0 {
-            let share = fees.scaled(i64::from(part), i64::from(left));
-            entry.sales.push(sale(fill, part, share));
+            let share = |of: Usd| of.scaled(i64::from(part), i64::from(left));
+            let (money, charge) = (share(amount), share(fees));
+            entry.sales.push(sale(fill, part, money, charge));
             left = left.saturating_sub(part);
-            fees -= share;
+            amount -= money;
+            fees -= charge;
         }
     }
     // Sold more than was ours: the money is real, and somebody has to carry it.
     if left > 0
         && let Some(entry) = last.and_then(|it| entries.get_mut(it))
     {
-        entry.sales.push(sale(fill, left, fees));
+        entry.sales.push(sale(fill, left, amount, fees));
     }
 }
 
@@ -268,7 +285,7 @@ fn realized_in(entry: &Entry<'_>, owned: &Owned, span: (UtcNanos, UtcNanos)) -> 
     let mut result = Usd::ZERO;
     for sale in entry.sold_in(span) {
         sold = sold.saturating_add(sale.contracts);
-        result += worth(sale.price.unwrap_or(Usd::ZERO), sale.contracts) - sale.fees;
+        result += sale.brought - sale.fees;
     }
     let bought_fees: Usd = entry.buys().filter(|it| within(it.at, span)).map(|it| it.fees).sum();
     result - owned.paid.scaled(i64::from(sold), i64::from(owned.bought)) - bought_fees

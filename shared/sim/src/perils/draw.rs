@@ -240,6 +240,10 @@ const PORTS: [Port; 10] = [
     Port::Chain,
 ];
 const MILLION: u64 = 1_000_000;
+/// Calls of a site that are its first.
+const FIRST_CALLS: u32 = 2;
+/// How many times as often something happens to them.
+const FIRST_CALLS_MORE: u32 = 8;
 
 impl Chances {
     /// Nothing ever happens.
@@ -271,6 +275,8 @@ impl Chances {
         }
         let bits = mixed(hash ^ u64::from(call).wrapping_mul(0xd6e8_feb8_6659_fd93));
         let drawn = u32::try_from(bits % MILLION).unwrap_or(u32::MAX);
+        // The first calls of a site meet more than the many that follow: what is rarely called is met as well.
+        let drawn = if call < FIRST_CALLS { drawn / FIRST_CALLS_MORE } else { drawn };
         let peril = ladder.iter().find(|(bound, _)| drawn < *bound)?.1;
         Some((peril, u32::try_from(mixed(bits) >> 40).unwrap_or(0)))
     }

@@ -104,9 +104,11 @@ impl Laws {
         let row = Order {
             tag: parsed.filter(|_| !is_foreign),
             is_foreign,
+            account,
             series,
             side: leg.side.side(),
             executed: 0,
+            tiers: [0; 2],
         };
         self.seen.borrow_mut().orders.insert(order, row);
     }
@@ -148,6 +150,10 @@ impl Laws {
             let Some(row) = seen.orders.get_mut(&order) else { return };
             let part = legs.iter().map(|it| it.quantity).max().unwrap_or(0);
             row.executed = row.executed.saturating_add(part);
+            let is_low = legs.iter().all(|it| it.price < Price::from_cents(100));
+            let [low, high] = &mut row.tiers;
+            let tier = if is_low { low } else { high };
+            *tier = tier.saturating_add(part);
             let (tag, is_foreign) = (row.tag, row.is_foreign);
             for (leg, series) in legs.iter().filter_map(|it| Some((it, *it.instrument.series()?))) {
                 let sign = leg.side.side().sign();

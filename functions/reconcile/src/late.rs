@@ -1,0 +1,94 @@
+//! Books what the broker's list says of attempts that had ended in our books: a request that was given up may have arrived
+//! after all, and a fill may have raced a cancel. Nobody steps such an attempt, so its facts are written here.
+
+use domain::account::AccountRef;
+use domain::books;
+use domain::calendar::Session;
+use domain::order::{Attempt, AttemptEvent, BrokerOrder};
+use domain::ports::{Brokers, Clock, HandleError, IntentView, Ledger, Progress};
+use domain::position::FillSource;
+
+use crate::{Reconcile, Seen, all_intents};
+
+impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
+    /// Writes late executions and the orders behind ended attempts, and wakes whoever cancels what still works. Returns how
+    /// many intents learned something.
+    pub(crate) async fn book_late(
+        &self,
+        account: &AccountRef,
+        session: &Session,
+        seen: &Seen,
+    ) -> Result<u32, HandleError> {
+        let book = self.ledger.day_book(account, session.date).await?;
+        let mut booked: u32 = 0;
+        for view in all_intents(&book, self.ledger.open_intents(account).await?) {
+            let now = self.clock.now();
+            let learned = learned(&view, &seen.orders);
+            if !learned.is_empty() {
+                booked = booked.saturating_add(1);
+                self.ledger.record_progress(&self.facts(account, &view, &learned)).await?;
+            }
+            for order in still_working(&view, &seen.orders) {
+                self.ledger.record_broker_event(account, order.id, now).await?;
+            }
+        }
+        Ok(booked)
+    }
+
+    fn facts(&self, account: &AccountRef, view: &IntentView, learned: &[Attempt]) -> Progress {
+        let at = self.clock.now();
+        let head = view.intent.head();
+        let execution = |it: &Attempt| books::observed(head, it, at, FillSource::Reconciliation);
+        Progress {
+            account: *account,
+            intent: head.id,
+            version: view.version,
+            fence: None,
+            attempts: learned.to_vec(),
+            fills: learned.iter().filter_map(execution).collect(),
+            state: view.state,
+            reason: view.reason.clone(),
+            gates: Vec::new(),
+            what: "late facts of an ended attempt".to_owned(),
+            at,
+            // The write raises the version, so the intent's next step is written with it.
+            follow_up: (!view.state.is_final()).then_some(at),
+            also: Vec::new(),
+        }
+    }
+}
+
+/// The order of an attempt, by its tag.
+fn order_of<'o>(view: &IntentView, attempt: &Attempt, orders: &'o [BrokerOrder]) -> Option<&'o BrokerOrder> {
+    let id = view.intent.head().id;
+    orders.iter().find(|it| it.tag.is_some_and(|tag| tag.intent == id && tag.attempt == attempt.no))
+}
+
+/// Ended attempts as the broker shows them, where that says more than the books.
+fn learned(view: &IntentView, orders: &[BrokerOrder]) -> Vec<Attempt> {
+    let ended = view.attempts.iter().filter(|it| it.state.is_final());
+    let seen = ended.filter_map(|attempt| {
+        let order = order_of(view, attempt, orders)?;
+        let leg = order.single()?;
+        let event = AttemptEvent::Observed {
+            id: order.id,
+            status: order.status,
+            executed: leg.executed,
+            average: leg.average,
+        };
+        // What contradicts the books is a difference, and told as one.
+        let seen = attempt.apply(&event).ok()?;
+        let unpriced = seen.average.is_some()
+            && view.fills.iter().any(|it| it.attempt == attempt.no && it.price.is_none());
+        let is_more = seen.executed > attempt.executed || seen.broker_order != attempt.broker_order;
+        (is_more || unpriced).then_some(seen)
+    });
+    seen.collect()
+}
+
+/// Orders that work although their attempt has ended in our books.
+fn still_working<'o>(view: &IntentView, orders: &'o [BrokerOrder]) -> Vec<&'o BrokerOrder> {
+    let ended = view.attempts.iter().filter(|it| it.state.is_final());
+    let orders = ended.filter_map(|attempt| order_of(view, attempt, orders));
+    orders.filter(|order| !order.status.is_final()).collect()
+}
