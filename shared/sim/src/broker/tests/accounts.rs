@@ -47,7 +47,7 @@ fn each_option_level_says_by_its_code_what_it_does_not_trade() {
     for (level, expected) in table {
         let mut world = of(AccountType::Margin, level, 100_000, quick());
         let forms = [
-            single("SPX", CALL, "buy_to_open", "2.00"),
+            single("SPX", TOMORROW, "buy_to_open", "2.00"),
             SPREAD.to_owned(),
             single("SPY", PUT_SPY, "sell_to_open", "1.20"),
         ];
