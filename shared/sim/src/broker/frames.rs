@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Sandbox;
 use super::book::UnderlyingState;
+use super::faults::Told;
 use super::market::exchange;
 use super::stream::{Ear, Frame, Payloads, Subject, broken};
 
@@ -137,9 +138,10 @@ impl Sandbox {
         for ear in ears.iter().filter(|it| it.payloads.holds(sort)) {
             let user = self.streams.get(&*ear.session).map(|it| it.user().to_owned()).unwrap_or_default();
             let text = match self.told_frame(&user, &payload.text(false)) {
-                Some(told) if ear.linebreak => broken(&told),
-                Some(told) => Arc::from(told),
-                None => payload.text(ear.linebreak),
+                Told::Wrongly(told) if ear.linebreak => broken(&told),
+                Told::Wrongly(told) => Arc::from(told),
+                Told::AsItIs => payload.text(ear.linebreak),
+                Told::Not => continue,
             };
             self.frames.push_back(Frame { session: Arc::clone(&ear.session), text });
             if let Some(spoken) = self.audience.spoken.get_mut(ear.slot) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use broker::budget::RateBudget;
 use broker::lookup::{Sought, TagLookup};
-use broker::stream::account_frame;
+use broker::stream::{account_frame, market_frame};
 use broker::tradier::Tradier;
 use domain::account::{AccountType, Environment};
 use domain::calendar::Session;
@@ -299,11 +299,48 @@ impl Desk {
         Outcome { saw, held: desk.held(), found: format!("read again: {}", read()) }
     }
 
+    /// Watches the market for a minute in which the call's quote goes from 2.30 to 2.50.
+    pub(crate) fn watch(self) -> Outcome {
+        let now = self.clock.now();
+        let hello = {
+            let mut broker = self.broker.borrow_mut();
+            let session = broker.open_stream(&Token::new("stub-token"), StreamKind::Market, now).unwrap();
+            let hello =
+                format!("{{\"symbols\":[\"{CALL}\"],\"filter\":[\"quote\"],\"sessionid\":\"{session}\"}}");
+            broker.attach(now, StreamKind::Market, &hello)
+        };
+        hello.unwrap();
+        // The greeting tells the standing quote.
+        self.broker.borrow_mut().take_frames();
+        for cents in [230, 240, 250] {
+            self.quote(CALL, cents, cents + 10);
+        }
+        for _ in 0..61 {
+            self.pass(1_000);
+        }
+        let frames = self.broker.borrow_mut().take_frames();
+        let read: Vec<_> = frames.iter().map(|frame| market_frame(&frame.text)).collect();
+        let quotes: usize = read.iter().map(|it| it.items.len()).sum();
+        let heartbeats = frames.iter().filter(|it| it.text.contains("heartbeat")).count();
+        self.quote(CALL, 250, 260);
+        let saw = format!("{quotes} quotes and {heartbeats} heartbeats");
+        Outcome { saw, held: self.held(), found: format!("asks: {}", self.asked()) }
+    }
+
     /// Asks for the quote of the call, 2.30 to 2.40.
     pub(crate) fn quotes(self) -> Outcome {
+        let saw = self.asked();
+        let ticket = self.ticket(240);
+        done(self.client.place(&ticket)).unwrap();
+        self.pass(1_000);
+        let average = self.broker.borrow().order(ORDER).map(sim::broker::Order::average).unwrap_or_default();
+        Outcome { saw, held: self.held(), found: format!("an order at 2.40 executed at {average}") }
+    }
+
+    fn asked(&self) -> String {
         let now = self.clock.now();
         let answer = done(self.client.quotes(&[CALL.parse().unwrap()]));
-        let saw = match answer.map(|it| it.into_iter().next().flatten()) {
+        match answer.map(|it| it.into_iter().next().flatten()) {
             Ok(Some(quote)) => {
                 let side = |it: Option<Price>| it.map_or_else(|| "none".to_owned(), |it| it.to_string());
                 let age = now.since(quote.ts).as_secs();
@@ -312,12 +349,7 @@ impl Desk {
             }
             Ok(None) => "no quote".to_owned(),
             Err(error) => sort(&error).to_owned(),
-        };
-        let ticket = self.ticket(240);
-        done(self.client.place(&ticket)).unwrap();
-        self.pass(1_000);
-        let average = self.broker.borrow().order(ORDER).map(sim::broker::Order::average).unwrap_or_default();
-        Outcome { saw, held: self.held(), found: format!("an order at 2.40 executed at {average}") }
+        }
     }
 
     /// Buys one contract at the ask and listens.

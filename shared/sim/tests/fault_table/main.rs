@@ -66,6 +66,10 @@ fn listen(rule: &'static str) -> Outcome {
     Desk::new().with(rule).listen()
 }
 
+fn watch(rule: &'static str) -> Outcome {
+    Desk::new().with(rule).watch()
+}
+
 macro_rules! table {
     ($($name:ident: $run:ident, $asked:literal, $rule:literal => $saw:literal, $held:literal, $found:literal;)*) => {
         const TABLE: &[Row] = &[$(

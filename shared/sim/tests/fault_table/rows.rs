@@ -57,6 +57,8 @@ table! {
         => "accepted; 0 events and 0 heartbeats before, 6 events and 1 heartbeats after the answer", "order filled, 1 of 1 executed", "the list says Filled";
     events_that_come_late: listen, "places an order and listens", r#"{"fault": "event_late", "nth": 1}"#
         => "accepted; 0 events and 0 heartbeats before, 3 events and 1 heartbeats after the answer", "order filled, 1 of 1 executed", "the list says Filled";
+    quotes_that_never_leave: watch, "watches the market", r#"{"fault": "quote_dropped"}"#
+        => "0 quotes and 1 heartbeats", "no order", "asks: 2.50 to 2.60, 0 s old";
     another_series_quote: quotes, "asks for a quote", r#"{"fault": "wrong_instrument"}"#
         => "no quote", "order filled, 1 of 1 executed", "an order at 2.40 executed at 2.40";
     another_series_quote_under_the_right_name: quotes, "asks for a quote", r#"{"fault": "mislabelled_quote"}"#

@@ -68,6 +68,7 @@ impl Sandbox {
                 | Fault::EventDropped
                 | Fault::EventTwice
                 | Fault::EventLate
+                | Fault::QuoteDropped
                 | Fault::WrongInstrument
                 | Fault::MislabelledQuote
                 | Fault::StaleQuote

@@ -107,6 +107,9 @@ faults! {
     /// The event leaves later, after others.
     EventLate = "event_late", Event,
         "An order's event is sent `delay_ms` (5000) later than it would be, after newer ones.";
+    /// A quote never leaves.
+    QuoteDropped = "quote_dropped", Quote,
+        "A quote is not sent on the market stream; heartbeats and other quotes go on.";
     /// Another series' row.
     WrongInstrument = "wrong_instrument", Quote,
         "Another listed series' quote is told, under that series' symbol.";
@@ -146,6 +149,7 @@ impl Fault {
             | Self::FillBeatsCancel
             | Self::EventDropped
             | Self::EventTwice
+            | Self::QuoteDropped
             | Self::WrongInstrument
             | Self::MislabelledQuote
             | Self::StaleQuote

@@ -22,6 +22,7 @@ use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
 pub use kind::{Fault, Point};
+pub(super) use quotes::Told;
 pub use request::Disposition;
 pub(super) use request::Held;
 pub use script::{Chance, FaultScript, RULES_MAX, Rule, Rules};
@@ -213,7 +214,12 @@ impl Faults {
 
 /// Whether `fault` can strike such a thing at all.
 const fn applies(fault: Fault, subject: &Subject) -> bool {
-    subject.writes || !fault.writes_alone()
+    if fault.writes_alone() {
+        subject.writes
+    } else {
+        // A row of an answer cannot be left out: it was asked for.
+        !matches!(fault, Fault::QuoteDropped) || subject.stream.is_some()
+    }
 }
 
 impl Match {

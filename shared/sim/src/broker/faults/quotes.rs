@@ -11,6 +11,16 @@ use super::super::params::Params;
 use super::super::stream::StreamKind;
 use super::{Fault, Point, Strike, Subject, with_underlyings};
 
+/// How a frame is told.
+pub(in super::super) enum Told {
+    /// As it is.
+    AsItIs,
+    /// As something else.
+    Wrongly(String),
+    /// Not at all.
+    Not,
+}
+
 impl Sandbox {
     /// Tells the quotes in an answer wrongly, where a fault strikes.
     pub(in super::super) fn told_quotes(&mut self, user: &str, path: &[&str], reply: Reply) -> Reply {
@@ -43,15 +53,18 @@ impl Sandbox {
         }
     }
 
-    /// Tells a quote on the market stream wrongly, where a fault strikes. Texts of another sort stay as they are.
-    pub(in super::super) fn told_frame(&mut self, user: &str, text: &str) -> Option<String> {
-        let Ok(Value::Object(mut row)) = serde_json::from_str::<Value>(text) else { return None };
+    /// How a quote is told on the market stream. Texts of another sort stay as they are.
+    pub(in super::super) fn told_frame(&mut self, user: &str, text: &str) -> Told {
+        let Ok(Value::Object(mut row)) = serde_json::from_str::<Value>(text) else { return Told::AsItIs };
         if row.get("type").and_then(Value::as_str) != Some("quote") {
-            return None;
+            return Told::AsItIs;
         }
-        let strike = self.struck_quote(&row, Some(StreamKind::Market))?;
+        let Some(strike) = self.struck_quote(&row, Some(StreamKind::Market)) else { return Told::AsItIs };
+        if strike.fault == Fault::QuoteDropped {
+            return Told::Not;
+        }
         self.tell_wrongly(user, &mut row, &strike);
-        serde_json::to_string(&row).ok()
+        serde_json::to_string(&row).map_or(Told::AsItIs, Told::Wrongly)
     }
 
     /// Whether quotes may be told wrongly on streams.
@@ -125,7 +138,8 @@ impl Sandbox {
             | Fault::FillBeatsCancel
             | Fault::EventDropped
             | Fault::EventTwice
-            | Fault::EventLate => {}
+            | Fault::EventLate
+            | Fault::QuoteDropped => {}
         }
     }
 

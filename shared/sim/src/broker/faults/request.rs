@@ -124,6 +124,7 @@ impl Sandbox {
             | Fault::EventDropped
             | Fault::EventTwice
             | Fault::EventLate
+            | Fault::QuoteDropped
             | Fault::WrongInstrument
             | Fault::MislabelledQuote
             | Fault::StaleQuote

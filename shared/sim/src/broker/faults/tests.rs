@@ -388,6 +388,80 @@ fn quotes_are_told_wrongly_while_orders_meet_the_right_ones() {
 }
 
 #[test]
+fn quotes_are_dropped_or_wrong_on_the_market_stream_and_others_go_on() {
+    let mut it = world(&format!(
+        "{{\"rules\": [{{\"fault\": \"quote_dropped\", \"on\": {{\"symbol\": \"{CALL}\"}}}},
+          {{\"fault\": \"crossed_quote\", \"on\": {{\"symbol\": \"{PUT}\", \"stream\": \"market\"}}}}]}}"
+    ));
+    let token = Token::new("stub-token");
+    let session = it.broker.open_stream(&token, StreamKind::Market, it.now).unwrap();
+    let hello = format!(
+        "{{\"symbols\":[\"{CALL}\",\"{PUT}\",\"{HIGHER}\"],\"filter\":[\"quote\"],\"sessionid\":\"{session}\"}}"
+    );
+    it.broker.attach(it.now, StreamKind::Market, &hello).unwrap();
+    it.broker.take_frames();
+    it.quote(CALL, 200, 210, 5, 5);
+    it.quote(PUT, 200, 210, 5, 5);
+    it.quote(HIGHER, 200, 210, 5, 5);
+    let frames = it.broker.take_frames();
+    let told: Vec<serde_json::Value> =
+        frames.iter().map(|it| serde_json::from_str(&it.text).unwrap()).collect();
+    let told: Vec<_> =
+        told.iter().map(|it| (it["symbol"].as_str().unwrap(), it["bid"].as_f64().unwrap())).collect();
+    assert_eq!(told, [(PUT, 2.1), (HIGHER, 2.0)]);
+    assert!(it.get("/markets/quotes", &[("symbols", CALL)]).contains("\"bid\":2.0"));
+    for _ in 0..121 {
+        it.after(Duration::from_secs(1));
+    }
+    assert!(it.broker.take_frames().iter().any(|frame| frame.text.contains("heartbeat")));
+}
+
+/// A day with everything going wrong, stopped and restored after so many requests.
+fn storm(seed: u64, restored_after: usize) -> Vec<super::super::TranscriptLine> {
+    let rates: Vec<String> = Fault::ALL.iter().map(|it| format!("\"{}\": 0.08", it.as_str())).collect();
+    let mut it = world(&format!("{{\"seed\": {seed}, \"rates\": {{{}}}}}", rates.join(",")));
+    let mut lines = Vec::new();
+    for n in 0..150usize {
+        if n == restored_after {
+            it.broker = Sandbox::from_bytes(&it.broker.to_bytes().unwrap()).unwrap();
+        }
+        let tag = format!("t-{n}");
+        match n % 5 {
+            0 | 1 => drop(dispose(&mut it, &order([CALL, PUT][n % 2], &tag))),
+            2 => drop(dispose(&mut it, &vertical())),
+            3 => {
+                let path = format!("/accounts/VA00000001/orders/{}", 141_000_001 + n / 3);
+                drop(dispose(&mut it, &request(Method::Delete, &path, &[])));
+            }
+            _ => drop(dispose(&mut it, &request(Method::Get, "/accounts/VA00000001/orders", &[]))),
+        }
+        it.after(Duration::from_millis(400));
+        let (bid, size) = (200 + u32::try_from(n * 7 % 50).unwrap(), 1 + u32::try_from(n % 4).unwrap());
+        it.quote(CALL, bid, bid + 10, size, size);
+        lines.extend(it.broker.take_transcript());
+    }
+    it.after(Duration::from_secs(600));
+    lines.extend(it.broker.take_transcript());
+    lines
+}
+
+#[test]
+fn a_storm_of_faults_is_the_same_storm_after_a_restart_in_its_middle() {
+    for seed in 0..4 {
+        let whole = storm(seed, usize::MAX);
+        let kinds: std::collections::BTreeSet<Fault> = whole
+            .iter()
+            .filter_map(|it| match it.event {
+                TranscriptEvent::FaultStruck { fault, .. } => Some(fault),
+                _ => None,
+            })
+            .collect();
+        assert!(kinds.len() >= 15, "{kinds:?}");
+        assert_eq!(storm(seed, 75), whole, "seed {seed}");
+    }
+}
+
+#[test]
 fn strangers_are_refused_before_anything_goes_wrong() {
     let mut it = world("{\"rates\": {\"answer_lost\": 1}}");
     let stranger = Request { token: Token::new("nobody"), ..order(CALL, "a") };
