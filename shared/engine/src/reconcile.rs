@@ -19,6 +19,8 @@ use domain::time::UtcNanos;
 pub const SUBMISSION_AGE_MAX: Duration = Duration::from_secs(30);
 /// A close that works longer than this does not end by itself.
 pub const CLOSE_AGE_MAX: Duration = Duration::from_secs(60);
+/// An entry that works longer than this does not end by itself.
+pub const ENTRY_AGE_MAX: Duration = Duration::from_secs(60);
 /// The broker's lists may lag an order, and its averages a fill, by this much.
 pub const LAG_MAX: Duration = Duration::from_secs(5);
 
@@ -167,6 +169,10 @@ fn compare_intent(books: &Books<'_>, view: &IntentView, found: &mut Found) {
         }
         // Its first message is lost: the step is written again.
         IntentState::Ready if age > SUBMISSION_AGE_MAX => {
+            found.steps.insert(id);
+        }
+        // A walk is over in a third of this, its cancel included: its follow-up is lost, and the step is written again.
+        IntentState::Working if view.intent.opens() && age > ENTRY_AGE_MAX => {
             found.steps.insert(id);
         }
         IntentState::Ready | IntentState::Working => {}
