@@ -89,6 +89,8 @@ pub struct Outcome {
     pub fired: BTreeMap<u8, u64>,
     /// The faults themselves.
     pub faults: Faults,
+    /// The incidents among them, in words.
+    pub incidents: Vec<String>,
     /// Calls of every site, with those that were killed.
     pub sites: BTreeMap<Site, Calls>,
     /// A number made of everything that happened: the same for the same seed.

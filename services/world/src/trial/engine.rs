@@ -578,12 +578,22 @@ impl Engine {
             fills: self.laws.fills(),
             events: self.laws.steps(),
             fired: by_class,
+            incidents: self.told_incidents(),
             faults: Faults { calls: fired, incidents: self.happened.clone() },
             sites: self.parts.perils.sites(),
             hash: self.laws.hash(),
             story: self.laws.take_story(),
             is_quiet,
         }
+    }
+
+    fn told_incidents(&self) -> Vec<String> {
+        let happened = self.happened.iter().filter_map(|it| self.course.incidents.get(*it));
+        let words = happened.map(|it| {
+            let at = it.at.new_york().strftime("%H:%M:%S").to_string();
+            format!("FLT{} at {at}: {:?}", it.what.class(), it.what)
+        });
+        words.collect()
     }
 
     /// Refusing everything is no proof: what was approved is sent, and most of it fills.

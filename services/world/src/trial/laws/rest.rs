@@ -1,9 +1,10 @@
 //! What must hold once a session has come to rest.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::fees::FeeSchedule;
-use domain::intent::{IntentState, Origin};
+use domain::intent::{IntentHead, IntentState, Origin};
 use domain::money::Usd;
 use domain::ports::{Clock as _, Ledger as _};
 use domain::symbol::OccSymbol;
@@ -13,6 +14,9 @@ use sim::conformance::block_on;
 use super::Laws;
 use crate::trial::mail::Mail;
 use crate::trial::parts::second_token;
+
+/// A worker that met a peril holds its account's lease for at most this long, and others wait.
+const LEASES_WAIT: Duration = Duration::from_secs(40);
 
 /// What was approved, sent and filled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,30 +49,34 @@ impl Laws {
         }
     }
 
-    /// INV18: intents that have not ended; an entry whose outcome is unknown may wait for the session's end.
+    /// INV18: intents that have not ended. Until the session does, an entry whose outcome is unknown may wait, and the closes
+    /// of its setup with it; so may a flatten in an account where nobody bids for something.
     pub(crate) fn unfinished(&self, before: UtcNanos, is_over: bool) {
+        let now = self.time.now();
+        let mut open = Vec::new();
         for id in self.books.intent_ids() {
-            let wrong = self.books.look(id, |view| {
-                let is_old = view.intent.head().decided_at <= before;
-                let waits = view.intent.opens()
-                    && view.last_attempt().is_some_and(|it| it.state.is_unresolved());
-                // Nobody bids for it: it is offered until the session ends.
-                let is_offered = matches!(view.intent.head().origin, Origin::Flatten(_))
-                    && self.tape.quote(&view.intent.head().series, self.time.now()).bid.is_none();
-                let waits = !is_over && (waits || is_offered);
-                (is_old && !view.state.is_final() && !waits).then(|| {
-                    let head = view.intent.head();
-                    let last = view.last_attempt().map(|it| it.state.as_str());
-                    format!(
-                        "{} intent {id} is {} ({}), its attempt {last:?}",
-                        head.action.as_str(),
-                        view.state.as_str(),
-                        view.reason
-                    )
-                })
+            let found = self.books.look(id, |view| {
+                let head = *view.intent.head();
+                let is_unknown = view.last_attempt().is_some_and(|it| it.state.is_unresolved());
+                let is_unbid = self.tape.quote(&head.series, now).bid.is_none();
+                let last = view.last_attempt().map(|it| it.state.as_str());
+                let what = format!(
+                    "{} intent {id} is {} ({}), its attempt {last:?}",
+                    head.action.as_str(),
+                    view.state.as_str(),
+                    view.reason
+                );
+                (!view.state.is_final()).then(|| (head, is_unknown && view.intent.opens(), is_unbid, what))
             });
-            if let Some(what) = wrong.flatten() {
-                self.violated(18, what);
+            open.extend(found.flatten());
+        }
+        let waits = |head: &IntentHead| match head.origin {
+            Origin::Setup(_) => open.iter().any(|it| it.0.origin == head.origin && it.0.account == head.account && it.1),
+            Origin::Flatten(_) => open.iter().any(|it| it.0.account == head.account && it.2),
+        };
+        for (head, .., what) in &open {
+            if head.decided_at <= before && (is_over || !waits(head)) {
+                self.violated(18, what.as_str());
             }
         }
     }
@@ -166,7 +174,11 @@ impl Laws {
             found.filled = found.filled.saturating_add(u64::from(seen.executed.contains_key(id)));
             let head = &entry.intent.head;
             let Origin::Setup(_) = head.origin else { continue };
-            if !posted && !seen.hit.contains(id) && !excuses(head.decided_at) {
+            let is_near = |at: &UtcNanos| {
+                *at <= head.decided_at.plus(LEASES_WAIT) && head.decided_at <= at.plus(LEASES_WAIT)
+            };
+            let is_hit = seen.hit.contains(id) || seen.hits.iter().any(is_near);
+            if !posted && !is_hit && !excuses(head.decided_at) {
                 let reason = self.books.look(*id, |it| it.reason.clone()).unwrap_or_default();
                 unsent.push(format!("entry {id} of {} was not sent: {reason}", head.series));
             }
