@@ -78,6 +78,9 @@ pub struct Account {
     /// Working orders whose short legs rely on what is held; rebuilt from the orders.
     #[serde(skip)]
     pub(super) leaning: BTreeSet<u64>,
+    /// Working orders that sell; rebuilt from the orders.
+    #[serde(skip)]
+    pub(super) selling: BTreeSet<u64>,
 }
 
 /// What an execution did to a position.
@@ -125,6 +128,7 @@ impl Account {
             orders: BTreeSet::new(),
             claims: BTreeMap::new(),
             leaning: BTreeSet::new(),
+            selling: BTreeSet::new(),
         }
     }
 

@@ -75,6 +75,7 @@ impl Sandbox {
     fn check_one(&self, account: &Account, ask: &Ask) -> Result<(), Refusal> {
         self.check_form(account, ask)?;
         self.check_stop(ask)?;
+        self.check_quote(ask)?;
         self.check_positions(account, ask)?;
         let Some(needed) = self.needs(account, ask) else { return Err(Refusal(vec![NO_BUYING_POWER])) };
         self.day_trading_allows(account, ask, needed)?;
@@ -150,6 +151,16 @@ impl Sandbox {
             }
         }
         Ok(())
+    }
+
+    /// What opens at the market must be worth something there.
+    fn check_quote(&self, ask: &Ask) -> Result<(), Refusal> {
+        let unquoted = |leg: &AskLeg| {
+            let far = self.book.touch(&leg.instrument).and_then(|it| it.far(leg.side.side()).0);
+            far.is_none() && leg.side.opens() && self.now >= self.session.open
+        };
+        let blind = ask.terms.kind == OrderType::Market && ask.legs.iter().any(unquoted);
+        if blind { Err(Refusal::code("QuotePriceIsInvalid")) } else { Ok(()) }
     }
 
     fn check_stop(&self, ask: &Ask) -> Result<(), Refusal> {

@@ -106,6 +106,8 @@ pub struct Practice {
     pub averages_missing: bool,
     /// Shows each day the equity it began with, as the real sandbox (section 6).
     pub equity_frozen: bool,
+    /// Tells of each leg of an order of several on the account stream too (section 16.4).
+    pub leg_events: bool,
     /// Lets options be sold without cover, against margin, from level 5 on.
     pub naked_shorts: bool,
     /// Shows gain and loss and account history only from the next day on (section 12).
@@ -127,6 +129,7 @@ impl Practice {
         bracket_tags: false,
         averages_missing: false,
         equity_frozen: false,
+        leg_events: false,
         naked_shorts: false,
         nightly: true,
         intraday_margin_from: jiff::civil::date(2026, 6, 4),

@@ -1,5 +1,10 @@
 //! Day trades, as of the date: pattern day traders until the change of 2026, intraday margin after (TRADIER.md section
 //! 18).
+//!
+//! Until then four day trades in five sessions make a margin account a pattern day trader's, who opens nothing below
+//! 25,000 dollars of equity in the morning and nothing beyond four times the morning's buying power. Since then nobody
+//! is designated and nothing is counted against anybody: an account must carry what it holds at every moment, which
+//! buying power sees to with each order.
 
 use domain::account::AccountType;
 use domain::money::Usd;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::calendar::{Session, previous_session};
-use domain::money::{Side, TickGrid, Usd};
+use domain::money::{TickGrid, Usd};
 use domain::symbol::{OccSymbol, Settlement};
 use domain::time::UtcNanos;
 use jiff::civil::{Date, time};
@@ -239,9 +239,8 @@ impl Sandbox {
 
     /// Whether short options keep what covers them, or money instead of it, once `order` executed.
     fn keeps_cover(&self, account: &Account, order: &Order) -> bool {
-        let sells = order.legs.iter().any(|leg| leg.side.side() == Side::Sell);
         let shorts = account.positions.values().any(|it| it.quantity < 0) || !account.leaning.is_empty();
-        if !sells || !(shorts || order.legs.iter().any(|leg| leg.side == LegSide::SellToOpen)) {
+        if !order.sells() || !(shorts || order.legs.iter().any(|leg| leg.side == LegSide::SellToOpen)) {
             return true;
         }
         let naked = |series: &OccSymbol| self.naked_per_share(account, series);
@@ -265,11 +264,9 @@ impl Sandbox {
         account: &'a Account,
         but: Option<u64>,
     ) -> impl Iterator<Item = (Instrument, i64)> + 'a {
-        let orders = account.live.iter().filter_map(|id| self.orders.get(id));
-        let orders = orders.filter(move |it| Some(it.id) != but && it.claims && it.status != Status::Held);
-        let sells = |it: &&Order| it.legs.iter().any(|leg| leg.side.side() == Side::Sell);
+        let orders = account.selling.iter().filter(move |id| Some(**id) != but);
         orders
-            .filter(sells)
+            .filter_map(|id| self.orders.get(id))
             .flat_map(|it| &it.legs)
             .map(|leg| (leg.instrument, i64::from(leg.remaining()).saturating_mul(leg.side.side().sign())))
     }
@@ -307,6 +304,7 @@ impl Sandbox {
         let (account, reason) = (order.account.clone(), order.reason.clone().unwrap_or_default());
         if let Some(it) = self.accounts.get_mut(&account) {
             it.live.remove(&id);
+            it.selling.remove(&id);
             it.working = it.working.saturating_sub(usize::from(order.parent.is_none()));
             for leg in order.legs.iter().filter(|_| order.claims && !held) {
                 Self::claim(it, (leg.instrument, leg.side), i64::from(leg.remaining()).saturating_neg());
@@ -333,8 +331,14 @@ impl Sandbox {
         }
         let Ok(text) = serde_json::to_string(&OrderNotice::of(order, &self.rules.practice)) else { return };
         let due = self.now.plus(self.rules.latencies.notice);
-        let notice = Notice { due, user, account: order.account.clone(), text };
-        self.send_notice(id, notice);
+        let account = order.account.clone();
+        let legs = order.legs.iter().filter(|_| self.rules.practice.leg_events && !order.class.single());
+        let legs =
+            legs.map(|leg| serde_json::to_string(&OrderNotice::of_leg(order, leg, &self.rules.practice)));
+        let texts: Vec<String> = std::iter::once(text).chain(legs.flatten()).collect();
+        for text in texts {
+            self.send_notice(id, Notice { due, user: user.clone(), account: account.clone(), text });
+        }
     }
 }
 

@@ -99,6 +99,9 @@ use watchlists::Watchlist;
 /// Where the real sandbox's streams are reached.
 const STREAM_BASE: &str = "wss://sandbox-ws.tradier.com";
 
+/// Bytes of transcript kept for whoever takes it; beyond, the oldest quarter leaves, which shows as a gap in `seq`.
+const TRANSCRIPT_MAX: usize = 256 << 20;
+
 /// A user as the sandbox keeps them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct User {
@@ -137,6 +140,9 @@ pub struct Sandbox {
     watchlists: BTreeMap<String, Vec<Watchlist>>,
     stream_base: String,
     transcript: Vec<TranscriptLine>,
+    /// Bytes in the transcript, about.
+    #[serde(default)]
+    kept: usize,
     lines: u64,
     revision: u64,
     #[serde(default)]
@@ -193,6 +199,7 @@ impl Sandbox {
             watchlists: BTreeMap::new(),
             stream_base: STREAM_BASE.to_owned(),
             transcript: Vec::new(),
+            kept: 0,
             lines: 0,
             revision: 0,
             faults: Faults::default(),
@@ -306,6 +313,7 @@ impl Sandbox {
 
     /// Lines since the last call, in order.
     pub fn take_transcript(&mut self) -> Vec<TranscriptLine> {
+        self.kept = 0;
         std::mem::take(&mut self.transcript)
     }
 
@@ -339,6 +347,9 @@ impl Sandbox {
             if order.leans {
                 account.leaning.insert(order.id);
             }
+            if order.claims && order.sells() {
+                account.selling.insert(order.id);
+            }
             for leg in order.legs.iter().filter(|_| order.claims) {
                 Self::claim(account, (leg.instrument, leg.side), i64::from(leg.remaining()));
             }
@@ -351,7 +362,13 @@ impl Sandbox {
 
     fn record(&mut self, event: TranscriptEvent) {
         self.lines = self.lines.saturating_add(1);
+        self.kept = self.kept.saturating_add(event.weight());
         self.transcript.push(TranscriptLine { seq: self.lines, at: self.now, event });
+        if self.kept > TRANSCRIPT_MAX {
+            let gone = self.transcript.len().div_ceil(4);
+            let freed: usize = self.transcript.drain(..gone).map(|it| it.event.weight()).sum();
+            self.kept = self.kept.saturating_sub(freed);
+        }
     }
 
     fn touch(&mut self) {

@@ -394,6 +394,11 @@ impl Order {
         !self.status.is_final()
     }
 
+    /// Whether any leg sells.
+    pub fn sells(&self) -> bool {
+        self.legs.iter().any(|leg| leg.side.side() == Side::Sell)
+    }
+
     /// What its legs are written on.
     pub fn underlying(&self) -> Option<Underlying> {
         self.legs.first().map(|leg| leg.instrument.underlying())

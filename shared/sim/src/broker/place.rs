@@ -198,6 +198,9 @@ impl Sandbox {
         self.settle_claims(id, true);
         let Some(order) = self.orders.get(&id).filter(|it| it.claims) else { return };
         let Some(account) = self.accounts.get_mut(&order.account) else { return };
+        if order.sells() {
+            account.selling.insert(id);
+        }
         for leg in &order.legs {
             Self::claim(account, (leg.instrument, leg.side), i64::from(leg.remaining()));
         }

@@ -333,6 +333,19 @@ impl<'a> OrderNotice<'a> {
             parent_id: order.parent,
         }
     }
+
+    /// An event of one leg of several.
+    pub(crate) fn of_leg(order: &'a Order, leg: &Leg, practice: &Practice) -> Self {
+        Self {
+            id: leg.id,
+            avg_fill_price: leg.average().to_f64(),
+            executed_quantity: f64::from(leg.executed),
+            last_fill_quantity: f64::from(leg.last_quantity),
+            remaining_quantity: remaining(order.status, f64::from(leg.remaining())),
+            parent_id: Some(order.id),
+            ..Self::of(order, practice)
+        }
+    }
 }
 
 /// A position row.

@@ -216,6 +216,17 @@ pub enum TranscriptEvent {
     },
 }
 
+impl TranscriptEvent {
+    /// Bytes it takes in memory, about.
+    pub(super) fn weight(&self) -> usize {
+        const LINE: usize = 400;
+        let Self::Request { path, params, body, .. } = self else { return LINE };
+        let params =
+            params.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(48));
+        params.fold(LINE.saturating_add(path.len()).saturating_add(body.len()), usize::saturating_add)
+    }
+}
+
 /// A body as the transcript keeps it.
 pub(crate) fn body_text(body: &[u8]) -> String {
     const KEPT: usize = 4_096;

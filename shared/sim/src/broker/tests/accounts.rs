@@ -262,6 +262,33 @@ fn switches_turn_what_sources_do_not_agree_on() {
 }
 
 #[test]
+fn what_nobody_offers_is_not_bought_at_the_market() {
+    let mut world = World::new();
+    world.quote(CALL, 230, 0, 5, 0);
+    let form = format!(
+        "class=option symbol=SPX option_symbol={CALL} side=buy_to_open quantity=1 type=market duration=day"
+    );
+    assert_eq!(world.post(MARGIN, &form), refusal("QuotePriceIsInvalid"));
+    assert!(number(&world.post(MARGIN, &single("SPX", CALL, "buy_to_open", "2.40"))).is_some());
+}
+
+#[test]
+fn each_leg_has_its_event_where_the_practice_says_so() {
+    let practice = Practice { leg_events: true, ..Practice::USUAL };
+    let mut world = of(AccountType::Margin, 6, 100_000, Rules { practice, ..quick() });
+    let session = text(&world.ask(Method::Post, "/accounts/events/session", &[]));
+    let session = session.split('"').nth(9).unwrap().to_owned();
+    let message = format!(r#"{{"events":["order"],"sessionid":"{session}"}}"#);
+    world.broker.attach(world.now, StreamKind::Account, &message).unwrap();
+    world.taken(SPREAD);
+    let frames = world.broker.take_frames();
+    assert_eq!(frames.len(), 9, "pending, open and filled, of the order and of two legs");
+    let last = &frames[8].text;
+    assert!(last.contains(r#""id":141000003,"#) && last.contains(r#""parent_id":141000001"#), "{last}");
+    assert!(last.contains(r#""avg_fill_price":1.1,"executed_quantity":1.0"#), "{last}");
+}
+
+#[test]
 fn a_change_that_takes_time_leaves_the_old_terms_working_until_then() {
     let latencies = Latencies { change: Duration::from_millis(50), ..Latencies::NONE };
     let mut world = of(AccountType::Margin, 6, 100_000, Rules { latencies, ..quick() });

@@ -189,3 +189,18 @@ fn a_broken_state_file_says_so() {
     let error = Sandbox::from_bytes(b"{").unwrap_err().to_string();
     assert!(error.contains("remove it"), "{error}");
 }
+
+#[test]
+fn a_transcript_that_nobody_takes_forgets_its_beginning() {
+    let mut world = World::with(Rules { limits: Limits::Off, ..Rules::live(7) });
+    // A line of 60 kilobytes each; 256 megabytes are kept.
+    let long = "x".repeat(60_000);
+    for _ in 0..5_000 {
+        world.ask(Method::Get, "/markets/clock", &[("odd", long.as_str())]);
+    }
+    let last = world.broker.lines();
+    let lines = world.broker.take_transcript();
+    assert!(lines.len() < 5_000 && lines.len() > 2_500, "{}", lines.len());
+    assert_eq!(lines.last().map(|it| it.seq), Some(last));
+    assert!(lines[0].seq > 1);
+}
