@@ -88,7 +88,7 @@ impl Sandbox {
         if (terms.kind, terms.lifetime) == (OrderType::Market, Lifetime::Gtc) {
             return Some(refused("MarketOrderIsGtc"));
         }
-        if self.off_grid(terms, order.class, order.legs.first().map(|it| &it.instrument)) {
+        if self.off_grid(terms, order.class, &Ask::rest_of(order).legs) {
             return Some(refused("OrderPriceIsInvalid"));
         }
         let then = Ask { terms: *terms, ..Ask::rest_of(order) };

@@ -93,9 +93,7 @@ impl Sandbox {
             (_, Lifetime::Gtc) if shorts => return Err(Refusal::code("ShortOrderIsGtc")),
             _ => {}
         }
-        if self.rules.practice.ticks_at_once
-            && self.off_grid(&ask.terms, ask.class, ask.legs.first().map(|it| &it.instrument))
-        {
+        if self.rules.practice.ticks_at_once && self.off_grid(&ask.terms, ask.class, &ask.legs) {
             return Err(Refusal::code("OrderPriceIsInvalid"));
         }
         if shorts && account.kind == AccountType::Cash {

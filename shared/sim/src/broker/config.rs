@@ -106,6 +106,8 @@ pub struct Practice {
     pub averages_missing: bool,
     /// Shows each day the equity it began with, as the real sandbox (section 6).
     pub equity_frozen: bool,
+    /// Trades index options that do not expire today to 17:00 instead of 16:15 (section 17.3).
+    pub curb_session: bool,
     /// Tells of each leg of an order of several on the account stream too (section 16.4).
     pub leg_events: bool,
     /// Lets options be sold without cover, against margin, from level 5 on.
@@ -129,6 +131,7 @@ impl Practice {
         bracket_tags: false,
         averages_missing: false,
         equity_frozen: false,
+        curb_session: false,
         leg_events: false,
         naked_shorts: false,
         nightly: true,

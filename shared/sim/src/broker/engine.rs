@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::calendar::{Session, previous_session};
-use domain::money::{TickGrid, Usd};
-use domain::symbol::{OccSymbol, Settlement};
+use domain::money::{Side, TickGrid, Usd};
+use domain::symbol::{OccSymbol, Right, Settlement, Strike, Underlying};
 use domain::time::UtcNanos;
 use jiff::civil::{Date, time};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,9 @@ use super::stream::Notice;
 use super::transcript::TranscriptEvent;
 
 /// Index options that do not expire today trade a quarter of an hour longer.
-pub(super) const AFTER_CLOSE: Duration = Duration::from_secs(15 * 60);
+const AFTER_CLOSE: Duration = Duration::from_secs(15 * 60);
+/// With the curb session an hour, but on short days.
+const CURB: Duration = Duration::from_secs(60 * 60);
 
 /// Something that happens at an instant; equal instants go by sequence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,7 +89,7 @@ impl Sandbox {
         self.schedule(session.close, Action::Close);
         self.schedule(session.close.plus(self.rules.latencies.cleanup), Action::Cleanup);
         self.schedule(session.close.plus(self.rules.latencies.settle), Action::Settle);
-        let late = session.close.plus(AFTER_CLOSE).plus(self.rules.latencies.cleanup);
+        let late = session.close.plus(self.after_close()).plus(self.rules.latencies.cleanup);
         self.schedule(late, Action::Cleanup);
         self.schedule(self.post_hours().1.plus(self.rules.latencies.cleanup), Action::Cleanup);
         let kept = self.now;
@@ -147,12 +149,17 @@ impl Sandbox {
         let Some(series) = instrument.series() else { return self.session.close };
         let expires = series.expiry <= self.session.date;
         if series.underlying().is_index() && !expires {
-            self.session.close.plus(AFTER_CLOSE)
+            self.session.close.plus(self.after_close())
         } else if expires && series.root.settlement() == Settlement::CashAm {
             self.session.open
         } else {
             self.session.close
         }
+    }
+
+    /// How much longer than shares index options trade that do not expire today.
+    const fn after_close(&self) -> Duration {
+        if self.rules.practice.curb_session && !self.session.short { CURB } else { AFTER_CLOSE }
     }
 
     /// The hours of orders for before the open and after the close.
@@ -216,7 +223,7 @@ impl Sandbox {
     /// What is checked after the answer: the price grid, the money, positions an exit was to close, and that no short leg
     /// loses its cover.
     fn late_check(&self, order: &Order) -> Option<String> {
-        if self.off_grid(&order.terms(), order.class, order.legs.first().map(|it| &it.instrument)) {
+        if self.off_grid(&order.terms(), order.class, &Ask::rest_of(order).legs) {
             return Some(OFF_GRID.to_owned());
         }
         let account = self.accounts.get(&order.account)?;
@@ -271,13 +278,16 @@ impl Sandbox {
             .map(|leg| (leg.instrument, i64::from(leg.remaining()).saturating_mul(leg.side.side().sign())))
     }
 
-    pub(super) fn off_grid(&self, terms: &Terms, class: OrderClass, first: Option<&Instrument>) -> bool {
-        let Some(first) = first else { return false };
+    /// Whether a price is off the grid of its product and date; boxes alone have net prices in cents on an index.
+    pub(super) fn off_grid(&self, terms: &Terms, class: OrderClass, legs: &[AskLeg]) -> bool {
+        let Some(first) = legs.first().map(|it| it.instrument) else { return false };
         let grid = match (class, first) {
             (OrderClass::Option, Instrument::Option(series)) => {
                 TickGrid::single_leg(&series.root, self.session.date)
             }
-            (OrderClass::Multileg, it) if it.underlying().is_index() => TickGrid::NET_FIVE,
+            (OrderClass::Multileg, it) if it.underlying() == Underlying::SPX && !is_box(legs) => {
+                TickGrid::NET_FIVE
+            }
             _ => TickGrid::PENNY,
         };
         [terms.price, terms.stop].into_iter().flatten().any(|it| !grid.holds(it))
@@ -340,6 +350,26 @@ impl Sandbox {
             self.send_notice(id, Notice { due, user: user.clone(), account: account.clone(), text });
         }
     }
+}
+
+/// Whether four legs are worth the same wherever the underlying ends: a call and a put against each other at each of two
+/// strikes.
+fn is_box(legs: &[AskLeg]) -> bool {
+    let part = |right: Right| {
+        let of_right = legs.iter().filter_map(|leg| Some((leg, leg.instrument.series()?)));
+        let mut part: Vec<_> = of_right
+            .filter(|(_, series)| series.right == right)
+            .map(|(leg, series)| (series.strike, leg.side.side(), leg.quantity, series.expiry))
+            .collect();
+        part.sort_unstable();
+        part
+    };
+    let (calls, puts) = (part(Right::Call), part(Right::Put));
+    let opposed = |(call, put): (&(Strike, Side, u32, Date), &(Strike, Side, u32, Date))| {
+        (call.0, call.2, call.3) == (put.0, put.2, put.3) && call.1 != put.1
+    };
+    let [low, high] = calls.as_slice() else { return false };
+    puts.len() == 2 && low.1 != high.1 && calls.iter().zip(&puts).all(opposed)
 }
 
 /// The oldest session whose day trades still count on `date`.

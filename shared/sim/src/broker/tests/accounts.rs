@@ -273,6 +273,43 @@ fn what_nobody_offers_is_not_bought_at_the_market() {
 }
 
 #[test]
+fn net_prices_on_an_index_are_on_the_nickel_but_for_boxes() {
+    let mut world = World::new();
+    let lower = "SPXW261120P05610000";
+    let higher = "SPXW261120P05620000";
+    world.quote(lower, 100, 110, 5, 5);
+    world.quote(higher, 900, 910, 5, 5);
+    let legs = |list: &[(&str, &str)]| {
+        let leg = |(n, (series, side)): (usize, &(&str, &str))| {
+            format!(" option_symbol[{n}]={series} side[{n}]={side} quantity[{n}]=1")
+        };
+        list.iter().enumerate().map(leg).collect::<String>()
+    };
+    let (buy, sell) = ("buy_to_open", "sell_to_open");
+    let spread = legs(&[(CALL, buy), (HIGHER, sell)]);
+    let four = legs(&[(CALL, buy), (HIGHER, sell), (lower, sell), (higher, buy)]);
+    let condor = legs(&[(CALL, buy), (HIGHER, sell), (lower, buy), (higher, sell)]);
+    for (legs, status) in [(spread, Status::Rejected), (four, Status::Open), (condor, Status::Rejected)] {
+        let id = world.taken(&format!("class=multileg symbol=SPX type=debit price=0.51 duration=day{legs}"));
+        assert_eq!(world.status(id), status, "{legs}");
+        world.cancel(id);
+        world.after(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn the_curb_session_is_an_hour_for_what_does_not_expire() {
+    for (curb_session, expected) in [(false, Status::Open), (true, Status::Filled)] {
+        let practice = Practice { curb_session, ..Practice::USUAL };
+        let mut world = World::with(Rules { practice, latencies: Latencies::NONE, ..Rules::live(7) });
+        let id = world.placed(TOMORROW, "buy_to_open", "1", "8.00");
+        world.now = world.broker.session().close.plus(Duration::from_secs(15 * 60 + 30));
+        world.quote(TOMORROW, 790, 800, 9, 9);
+        assert_eq!(world.status(id), expected);
+    }
+}
+
+#[test]
 fn each_leg_has_its_event_where_the_practice_says_so() {
     let practice = Practice { leg_events: true, ..Practice::USUAL };
     let mut world = of(AccountType::Margin, 6, 100_000, Rules { practice, ..quick() });
