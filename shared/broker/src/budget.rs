@@ -40,7 +40,7 @@ const CLOCKS_APART: Duration = Duration::from_secs(2);
 struct Window {
     allowed: u32,
     available: u32,
-    /// The window's end; `None` before the first request in it.
+    /// When it has ended by any clock; `None` before the first request in it.
     ends: Option<UtcNanos>,
 }
 
@@ -52,10 +52,15 @@ impl Window {
     /// The window as it stands at `now`: a new one when the last has ended.
     fn at(self, now: UtcNanos) -> Self {
         match self.ends {
-            Some(ends) if now >= ends.plus(CLOCKS_APART) => Self::full(self.allowed),
+            Some(ends) if now >= ends => Self::full(self.allowed),
             _ => self,
         }
     }
+}
+
+/// When a window that ends at `ends` by one clock has ended by the other one too.
+const fn by_any_clock(ends: UtcNanos) -> UtcNanos {
+    ends.plus(CLOCKS_APART)
 }
 
 /// What is left of a token's windows, as the broker last said and less what left since. Shared by all accounts of a
@@ -97,10 +102,10 @@ impl RateBudget {
     /// Takes one request out of the group's window.
     ///
     /// # Errors
-    /// The instant the window ends, when nothing is left, or nothing but what is kept for exits.
+    /// The instant from which it may be tried again, when nothing is left, or nothing but what is kept for exits.
     pub fn take(&self, group: Group, purpose: Purpose, now: UtcNanos) -> Result<(), UtcNanos> {
         let window = self.cell(group).get().at(now);
-        let ends = window.ends.unwrap_or_else(|| now.plus(WINDOW));
+        let ends = window.ends.unwrap_or_else(|| by_any_clock(now.plus(WINDOW)));
         let kept = match purpose {
             Purpose::Entry => window.allowed.div_ceil(5),
             Purpose::Exit => 0,
@@ -119,7 +124,8 @@ impl RateBudget {
         let count = |name| number(name).and_then(|it| u32::try_from(it).ok());
         let window = self.cell(group).get().at(now);
         let Some(available) = count("x-ratelimit-available") else { return };
-        let ends = number("x-ratelimit-expiry").and_then(json::epoch).filter(|it| *it > now).or(window.ends);
+        let said = number("x-ratelimit-expiry").and_then(json::epoch).filter(|it| *it > now);
+        let ends = said.map(by_any_clock).or(window.ends);
         // Within one window what is left only shrinks; a late reply does not give back what left after it.
         let newer = ends > window.ends.map(|it| it.plus(WINDOW / 2));
         let available = if newer { available } else { available.min(window.available) };
@@ -127,12 +133,12 @@ impl RateBudget {
         self.cell(group).set(Window { allowed, available, ends });
     }
 
-    /// The broker said the window is used up: nothing leaves before its end, which is the answer.
+    /// The broker said the window is used up: nothing leaves before it has ended by any clock, which is the answer.
     pub fn exhaust(&self, group: Group, reply: &Reply, now: UtcNanos) -> UtcNanos {
         let said =
             reply.header("x-ratelimit-expiry").and_then(|it| it.trim().parse().ok()).and_then(json::epoch);
         let window = self.cell(group).get().at(now);
-        let ends = said.filter(|it| *it > now).unwrap_or_else(|| now.plus(WINDOW));
+        let ends = by_any_clock(said.filter(|it| *it > now).unwrap_or_else(|| now.plus(WINDOW)));
         self.cell(group).set(Window { available: 0, ends: Some(ends), ..window });
         ends
     }
@@ -165,9 +171,9 @@ mod tests {
     fn entries_leave_a_fifth_that_exits_may_take() {
         let budget = RateBudget::new(Environment::Sandbox);
         assert_eq!(taken(&budget, Purpose::Entry, NOW), 48);
-        assert_eq!(budget.take(Group::Trading, Purpose::Entry, NOW), Err(NOW.plus(WINDOW)));
+        assert_eq!(budget.take(Group::Trading, Purpose::Entry, NOW), Err(by_any_clock(NOW.plus(WINDOW))));
         assert_eq!(taken(&budget, Purpose::Exit, NOW), 12);
-        assert_eq!(budget.take(Group::Trading, Purpose::Exit, NOW), Err(NOW.plus(WINDOW)));
+        assert_eq!(budget.take(Group::Trading, Purpose::Exit, NOW), Err(by_any_clock(NOW.plus(WINDOW))));
         assert!(budget.take(Group::Standard, Purpose::Entry, NOW).is_ok(), "each group has its own window");
     }
 
@@ -188,7 +194,7 @@ mod tests {
         for expiry in [NOW.millis() + 30_000, NOW.secs() + 30] {
             let budget = RateBudget::new(Environment::Sandbox);
             budget.observe(Group::Trading, &headers(60, 12, expiry), NOW);
-            let ends = NOW.plus(Duration::from_secs(30));
+            let ends = by_any_clock(NOW.plus(Duration::from_secs(30)));
             assert_eq!(budget.take(Group::Trading, Purpose::Entry, NOW), Err(ends));
             assert_eq!(taken(&budget, Purpose::Exit, NOW), 12);
             assert_eq!(taken(&budget, Purpose::Entry, ends), 48);
@@ -212,7 +218,7 @@ mod tests {
     fn a_used_up_window_stops_exits_until_it_ends() {
         let budget = RateBudget::new(Environment::Sandbox);
         let ends = budget.exhaust(Group::Trading, &headers(60, 0, NOW.millis() + 7_000), NOW);
-        assert_eq!(ends, NOW.plus(Duration::from_secs(7)));
+        assert_eq!(ends, by_any_clock(NOW.plus(Duration::from_secs(7))));
         assert_eq!(budget.take(Group::Trading, Purpose::Exit, NOW), Err(ends));
         assert!(budget.take(Group::Trading, Purpose::Exit, ends).is_ok());
     }

@@ -14,7 +14,6 @@ pub mod deployment;
 #[cfg(feature = "https")]
 pub mod https;
 mod json;
-pub mod lookup;
 mod reply;
 pub mod rows;
 mod scan;

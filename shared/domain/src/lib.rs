@@ -14,6 +14,7 @@ pub mod gate;
 pub mod ids;
 pub mod intent;
 pub mod kill;
+pub mod lookup;
 pub mod market;
 pub mod money;
 pub mod order;

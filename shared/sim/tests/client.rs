@@ -15,7 +15,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use broker::budget::RateBudget;
-use broker::lookup::{Sought, TagLookup};
 use broker::rows::{MarketState, OrderClass, OrderKind};
 use broker::stream::{
     Next, StreamKind as Kind, StreamLimits, StreamPlan, Subscription, account_frame, market_frame,
@@ -27,6 +26,7 @@ use domain::ids::{AttemptNo, BrokerOrderId, OrderTag};
 use domain::intent::{
     Action, Approved, CloseAmount, CloseBound, approve_closing, approve_combo, approve_opening,
 };
+use domain::lookup::{Sought, TagLookup};
 use domain::market::{ListedSeries, MarketEvent, OptionQuote, Points, PrintCounts, Trade};
 use domain::money::{Price, Usd};
 use domain::order::{BrokerStatus, Mark, Ticket};

@@ -2,6 +2,7 @@
 
 use domain::account::Balances;
 use domain::ids::{BrokerOrderId, OrderTag};
+use domain::lookup::{self, Sought, TagLookup};
 use domain::market::OptionQuote;
 use domain::money::Price;
 use domain::order::{BrokerOrder, Ticket, TicketPurpose};
@@ -15,7 +16,6 @@ use super::forms::{self, Form};
 use super::{ENTRY_AGE_MAX, Tradier};
 use crate::budget::{Group, Purpose};
 use crate::json::Unreadable;
-use crate::lookup::{self, Sought, TagLookup};
 use crate::reply::{self, Verdict};
 use crate::rows::{self, OrderDetail, Preview};
 use crate::transport::{Method, Request, Transport};

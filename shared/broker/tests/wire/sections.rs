@@ -79,7 +79,8 @@ fn section_2_a_429_and_the_gateways_words_mean_wait_until_expiry_and_a_post_stay
             let headers = vec![("x-ratelimit-expiry".to_owned(), expiry_said.to_string())];
             let answer = Reply { headers, ..reply(status, body) };
             let (broker, played) = account(vec![answer]);
-            let until = UtcNanos::from_millis(expiry);
+            // Two seconds later than it says: its clock and ours may be that far apart.
+            let until = UtcNanos::from_millis(expiry + 2_000);
             assert_eq!(now(broker.positions()), Err(BrokerError::RateLimited { until }), "{status} {body}");
             // Nothing else leaves before, not even an exit's read.
             assert_eq!(now(broker.positions()), Err(BrokerError::RateLimited { until }));
@@ -329,6 +330,42 @@ fn section_4_2_a_401_on_an_order_is_no_word_about_the_token_or_the_order() {
         [("Unauthorized Account: VA12345678", "refused"), ("", "broken"), ("Unauthorized", "broken")]
     {
         assert_eq!(kind(&now(answered(401, body).order(BrokerOrderId(7)))), want, "{body}");
+    }
+}
+
+#[test]
+fn section_4_2_every_text_seen_on_the_wire_means_what_it_meant_there() {
+    let fault =
+        |said: &str| format!(r#"{{"fault":{{"faultstring":"{said}","detail":{{"errorcode":"x"}}}}}}"#);
+    let errors = |said: &str| format!(r#"{{"errors":{{"error":"{said}"}}}}"#);
+    for (status, body, want) in [
+        (401, fault("Invalid Access Token"), "authentication"),
+        (401, fault("Access Token expired"), "authentication"),
+        (401, "Invalid Access Token".to_owned(), "authentication"),
+        (503, fault("Datastore Error"), "unknown"),
+        (401, "Unauthorized Account: VA12345678".to_owned(), "refused"),
+        (400, "Invalid parameter, tag: contains invalid characters.".to_owned(), "refused"),
+        (400, "Invalid parameter, tag: contains more than 255 characters.".to_owned(), "refused"),
+        (400, "Invalid parameter, price: must use up to 2 decimal place(s)".to_owned(), "refused"),
+        (400, "Invalid parameter, duration: is not valid.".to_owned(), "refused"),
+        (400, "Invalid parameter, duration: pre/post market no longer available".to_owned(), "refused"),
+        (400, "Invalid parameter, symbol: is not valid".to_owned(), "refused"),
+        (400, "Invalid parameter, start: must be on or after 2026-10-31.".to_owned(), "refused"),
+        (400, "order already in finalized state: filled".to_owned(), "refused"),
+        (200, "order already in finalized state: canceled".to_owned(), "refused"),
+        (200, errors("You do not have enough buying power for this trade."), "refused"),
+        (
+            200,
+            errors(
+                "Sell order is for more shares than your current long position, please review current position quantity along with open orders for security. ",
+            ),
+            "refused",
+        ),
+        (200, errors("Backoffice rejected override of the order."), "refused"),
+        (500, "An error occurred while communicating with the backend.".to_owned(), "unknown"),
+        (400, "Unexpected server error".to_owned(), "unknown"),
+    ] {
+        assert_eq!(kind(&rows::answer(status, &body)), want, "{status} {body}");
     }
 }
 

@@ -33,7 +33,7 @@ fn a_rate_limited_read_waits_for_the_windows_end_and_nothing_leaves_before() {
             body: Vec::new(),
         };
         let (broker, tape) = account(vec![Ok(limited)]);
-        let until = NOW.plus(Duration::from_secs(20));
+        let until = NOW.plus(Duration::from_secs(22));
         assert_eq!(now(broker.positions()), Err(BrokerError::RateLimited { until }));
         assert_eq!(now(broker.positions()), Err(BrokerError::RateLimited { until }));
         assert_eq!(tape.sent.borrow().len(), 1);

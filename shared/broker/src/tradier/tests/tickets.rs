@@ -1,13 +1,13 @@
 //! Combinations, brackets, protection and the emergency's market order: what leaves, and until when.
 
 use domain::intent::Approved;
+use domain::lookup::{Sought, TagLookup};
 use domain::ticket::{
     BoundedRisk, BracketTicket, ComboLeg, ComboOpening, ComboTicket, CoveredClose, EmergencyEvidence,
     EmergencyToken, Exits, HeldLeg, LegSide, MarketTicket, Net, ProtectiveTicket, Reading, StopLimit,
 };
 
 use super::*;
-use crate::lookup::{Sought, TagLookup};
 
 const OK: &str = r#"{"order":{"id":88120001,"status":"ok","partner_id":"p"}}"#;
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use domain::ids::{BrokerOrderId, OrderTag};
-use domain::money::Side;
-use domain::order::{BrokerOrder, Ticket};
-use domain::symbol::OccSymbol;
-use domain::ticket::{BracketTicket, ComboTicket, Exits};
-use domain::time::UtcNanos;
+use crate::ids::{BrokerOrderId, OrderTag};
+use crate::money::Side;
+use crate::order::{BrokerOrder, Ticket};
+use crate::symbol::OccSymbol;
+use crate::ticket::{BracketTicket, ComboTicket, Exits};
+use crate::time::UtcNanos;
 
 /// How far the broker's clock and ours may differ before an order is somebody else's.
 const CLOCKS_APART: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ impl Sought {
 
     /// A combination.
     pub fn combo(ticket: &ComboTicket, sent_at: UtcNanos) -> Self {
-        let leg = |it: &domain::ticket::ComboLeg| SoughtLeg {
+        let leg = |it: &crate::ticket::ComboLeg| SoughtLeg {
             series: it.series,
             side: it.side.side(),
             opens: it.side.opens(),
@@ -74,7 +74,7 @@ impl Sought {
 
     /// Whether `order` has these legs.
     fn has_shape_of(&self, order: &BrokerOrder) -> bool {
-        let leg = |it: &domain::order::BrokerLeg| SoughtLeg {
+        let leg = |it: &crate::order::BrokerLeg| SoughtLeg {
             series: it.series,
             side: it.side,
             opens: it.opens,

@@ -1,6 +1,6 @@
 use super::*;
-use domain::ids::{AttemptNo, IntentId};
-use domain::order::{BrokerLeg, BrokerStatus};
+use crate::ids::{AttemptNo, IntentId};
+use crate::order::{BrokerLeg, BrokerStatus};
 
 /// 2026-11-20, 10:00 in New York.
 const SENT: UtcNanos = UtcNanos::from_secs(1_795_186_800);
