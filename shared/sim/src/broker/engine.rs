@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::calendar::{Session, previous_session};
 use domain::money::{Side, TickGrid, Usd};
-use domain::symbol::{OccSymbol, Right, Settlement, Strike, Underlying};
+use domain::symbol::{OccSymbol, Right, Settlement, Underlying};
 use domain::time::UtcNanos;
 use jiff::civil::{Date, time};
 use serde::{Deserialize, Serialize};
@@ -365,11 +365,11 @@ fn is_box(legs: &[AskLeg]) -> bool {
         part
     };
     let (calls, puts) = (part(Right::Call), part(Right::Put));
-    let opposed = |(call, put): (&(Strike, Side, u32, Date), &(Strike, Side, u32, Date))| {
-        (call.0, call.2, call.3) == (put.0, put.2, put.3) && call.1 != put.1
-    };
     let [low, high] = calls.as_slice() else { return false };
-    puts.len() == 2 && low.1 != high.1 && calls.iter().zip(&puts).all(opposed)
+    let mut pairs = calls.iter().zip(&puts);
+    let opposed =
+        pairs.all(|(call, put)| (call.0, call.2, call.3) == (put.0, put.2, put.3) && call.1 != put.1);
+    puts.len() == 2 && low.1 != high.1 && opposed
 }
 
 /// The oldest session whose day trades still count on `date`.
