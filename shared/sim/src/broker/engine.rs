@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::calendar::{Session, previous_session};
-use domain::money::{Side, TickGrid, Usd};
+use domain::money::{TickGrid, Usd};
 use domain::symbol::{OccSymbol, Right, Settlement, Underlying};
 use domain::time::UtcNanos;
 use jiff::civil::{Date, time};

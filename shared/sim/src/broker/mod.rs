@@ -58,6 +58,7 @@ mod touch;
 mod transcript;
 mod transport;
 mod watchlists;
+mod words;
 pub mod written;
 
 #[cfg(test)]
