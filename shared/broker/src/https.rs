@@ -1,6 +1,6 @@
 //! The transport of a real host: HTTP/1.1 over TLS, no request sent twice.
 //!
-//! Connections are kept by [`kept`] and used by one request at a time. A request leaves on a connection that is open
+//! Connections are kept by ourselves and used by one request at a time. A request leaves on a connection that is open
 //! and in time for [`Request::leaves_within`], or it does not leave: the check stands between connecting and writing.
 
 mod kept;

@@ -2,8 +2,9 @@
 //!
 //! Everything goes through [`transport::Transport`]: request to reply, or not sent, or unknown. Nothing in this
 //! crate sends a request twice. [`tradier::Tradier`] is one account, [`connector::Connector`] opens accounts,
-//! [`budget::RateBudget`] keeps a fifth of every rate window for exits. The real host is reached by `https`, behind
-//! the feature of that name.
+//! [`budget::RateBudget`] keeps a fifth of every rate window for exits. [`rows`] reads what the broker writes,
+//! [`stream`] decides about event streams. The real host is reached by `https`, event streams by `stream::socket`,
+//! behind the features `https` and `streams`.
 
 #![forbid(unsafe_code)]
 
