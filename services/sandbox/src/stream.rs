@@ -30,6 +30,9 @@ use crate::outlet::{Ended, Outlet};
 
 /// A subscription of a whole chain has some tens of kilobytes.
 const MESSAGE_MAX: usize = 1 << 20;
+/// So many waiting payloads travel one by one, as most clients read them; a longer line of them is behind, and goes
+/// together.
+const ONE_BY_ONE: usize = 64;
 /// Bytes that one message carries at most when payloads are separated by line breaks.
 const MERGED_MAX: usize = 64 << 10;
 /// How long a closing handshake may take.
@@ -157,8 +160,9 @@ impl<C: Clock> Connection<C> {
 
     /// Writes frames and flushes once. Frames that are not written count as done all the same when this is dropped.
     async fn write(&mut self, waiting: VecDeque<Utf8Bytes>) -> bool {
-        let mut waiting = Waiting { shared: Rc::clone(&self.shared), frames: waiting };
-        while let Some((message, count)) = waiting.next(self.kind) {
+        let together = self.kind == StreamKind::Market && waiting.len() > ONE_BY_ONE;
+        let mut waiting = Waiting { shared: Rc::clone(&self.shared), frames: waiting, together };
+        while let Some((message, count)) = waiting.next() {
             if self.socket.feed(message).await.is_err() {
                 return false;
             }
@@ -201,14 +205,16 @@ impl<C: Clock> Connection<C> {
 struct Waiting<C: Clock> {
     shared: Rc<Shared<C>>,
     frames: VecDeque<Utf8Bytes>,
+    /// Whether payloads that end with a line break travel together.
+    together: bool,
 }
 
 impl<C: Clock> Waiting<C> {
-    /// The next message, and how many frames it carries: payloads of the market stream that end with a line break
-    /// travel together.
-    fn next(&mut self, kind: StreamKind) -> Option<(Message, usize)> {
+    /// The next message, and how many frames it carries.
+    fn next(&mut self) -> Option<(Message, usize)> {
         let first = self.frames.pop_front()?;
-        let merges = |it: &Utf8Bytes| kind == StreamKind::Market && it.as_str().ends_with('\n');
+        let together = self.together;
+        let merges = |it: &Utf8Bytes| together && it.as_str().ends_with('\n');
         if !merges(&first) || !self.frames.front().is_some_and(merges) {
             return Some((Message::Text(first), 1));
         }

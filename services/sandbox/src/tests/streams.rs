@@ -70,22 +70,26 @@ fn a_market_stream_hears_its_symbols_and_changes_them_on_the_same_connection() {
 }
 
 #[test]
-fn with_line_breaks_payloads_that_wait_travel_together() {
+fn with_line_breaks_a_long_line_of_payloads_travels_together_and_a_short_one_does_not() {
     listening(None, |listener, broker| async move {
         let rest = format!("\"symbols\":[\"{CALL}\"],\"linebreak\":true");
         let (mut socket, _) = market(listener.address(), &rest).await;
         assert!(text(&mut socket).await.ends_with("}\n"));
-        (0..20).for_each(|n| quote(&broker, 300 + n));
-        listener.flush_frames().unwrap();
-        let mut lines = Vec::new();
-        while lines.len() < 20 {
-            lines.extend(text(&mut socket).await.lines().map(str::to_owned));
+        for (count, together) in [(20, false), (200, true)] {
+            (0..count).for_each(|n| quote(&broker, 300 + n));
+            listener.flush_frames().unwrap();
+            let (mut lines, mut messages) = (Vec::new(), 0);
+            while lines.len() < count as usize {
+                lines.extend(text(&mut socket).await.lines().map(str::to_owned));
+                messages += 1;
+            }
+            assert_eq!(messages < lines.len(), together, "{messages} messages of {} lines", lines.len());
+            for (n, line) in lines.iter().enumerate() {
+                let row: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!(row["bid"], (300 + n) as f64 / 100.0);
+            }
         }
-        for (n, line) in lines.iter().enumerate() {
-            let row: serde_json::Value = serde_json::from_str(line).unwrap();
-            assert_eq!(row["bid"], (300 + n) as f64 / 100.0);
-        }
-        while listener.frames_sent() < 21 {
+        while listener.frames_sent() < 221 {
             listener.activity().await;
         }
     });

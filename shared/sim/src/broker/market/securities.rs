@@ -24,19 +24,36 @@ pub(crate) struct Security {
     pub(crate) description: &'static str,
 }
 
+/// Well-known securities, the most traded first: search and lookup find them whether or not the session quotes them.
+const DIRECTORY: [(&str, &str, &str); 22] = [
+    ("SPY", "etf", "SPDR S&P 500 ETF Trust"),
+    ("QQQ", "etf", "Invesco QQQ Trust"),
+    ("NVDA", "stock", "NVIDIA Corp"),
+    ("TSLA", "stock", "Tesla Inc"),
+    ("AAPL", "stock", "Apple Inc"),
+    ("IWM", "etf", "iShares Russell 2000 ETF"),
+    ("AMZN", "stock", "Amazon.com Inc"),
+    ("GOOGL", "stock", "Alphabet Inc Class A"),
+    ("MSFT", "stock", "Microsoft Corp"),
+    ("META", "stock", "Meta Platforms Inc"),
+    ("VOO", "etf", "Vanguard S&P 500 ETF"),
+    ("IVV", "etf", "iShares Core S&P 500 ETF"),
+    ("BRK/B", "stock", "Berkshire Hathaway Inc Class B"),
+    ("DIA", "etf", "SPDR Dow Jones Industrial Average ETF Trust"),
+    ("SPYG", "etf", "SPDR Portfolio S&P 500 Growth ETF"),
+    ("SPYV", "etf", "SPDR Portfolio S&P 500 Value ETF"),
+    ("SPYD", "etf", "SPDR Portfolio S&P 500 High Dividend ETF"),
+    ("SPX", "index", "S&P 500 Index"),
+    ("XSP", "index", "Mini-SPX Index"),
+    ("NDX", "index", "NASDAQ 100 Index"),
+    ("RUT", "index", "Russell 2000 Index"),
+    ("VIX", "index", "CBOE Volatility Index"),
+];
+
 impl Security {
     pub(crate) fn of(underlying: &Underlying) -> Self {
-        let (kind, description) = match underlying.as_str() {
-            "SPX" => ("index", "S&P 500 Index"),
-            "XSP" => ("index", "Mini-SPX Index"),
-            "NDX" => ("index", "NASDAQ 100 Index"),
-            "RUT" => ("index", "Russell 2000 Index"),
-            "VIX" => ("index", "CBOE Volatility Index"),
-            "SPY" => ("etf", "SPDR S&P 500 ETF Trust"),
-            "QQQ" => ("etf", "Invesco QQQ Trust"),
-            "IWM" => ("etf", "iShares Russell 2000 ETF"),
-            _ => ("stock", "Common Stock"),
-        };
+        let known = DIRECTORY.iter().find(|it| it.0 == underlying.as_str());
+        let (kind, description) = known.map_or(("stock", "Common Stock"), |it| (it.1, it.2));
         Self { kind, description }
     }
 }
@@ -75,8 +92,12 @@ impl Sandbox {
 
     /// Those that `wanted` says, the most traded first.
     fn securities(&self, wanted: impl Fn(&str, &Security) -> bool) -> Answer {
-        let mut known: Vec<Underlying> = self.book.underlyings().into_iter().collect();
-        known.sort_by_key(|it| std::cmp::Reverse(self.book.underlying(it).map_or(0, |it| it.volume)));
+        let mut known: Vec<Underlying> = DIRECTORY.iter().filter_map(|it| it.0.parse().ok()).collect();
+        for more in self.book.underlyings() {
+            if !known.contains(&more) {
+                known.push(more);
+            }
+        }
         let row = |symbol: Underlying| {
             let it = Security::of(&symbol);
             let row = SecurityRow {
