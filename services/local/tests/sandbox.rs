@@ -169,6 +169,9 @@ fn what_cannot_be_is_one_line_that_says_what_to_do() {
     );
     let said = refused(&["--faults", &faults]);
     assert!(said.contains("faults.json line 3, field delay_ms: invalid type"), "{said}");
+    let practice = file(&scratch, "practice.json", "{\n\"strict\": true}");
+    let said = refused(&["--practice", &practice]);
+    assert!(said.contains("practice.json line 2, field strict: is not known"), "{said}");
     assert!(refused(&["--faults", "nowhere.json"]).contains("cannot read nowhere.json"));
     assert!(refused(&["--recorded", "nowhere", "--date", "2024-01-05"]).contains("nowhere"));
     for args in [["--speed", "0"], ["--listen", "8100"], ["--limits", "some"], ["--date", "2026-11-26"]] {

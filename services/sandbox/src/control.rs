@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use broker::transport::Reply;
+use domain::money::Price;
 use domain::ports::Clock;
 use domain::time::{UtcNanos, at_new_york};
 use http_body_util::{BodyExt as _, Limited};
@@ -18,7 +19,7 @@ use hyper::{Method, Request};
 use jiff::civil::Time;
 use serde_json::json;
 use sim::broker::faults::FaultScript;
-use sim::broker::{Sandbox, TranscriptLine};
+use sim::broker::{ForeignOrder, LegSide, Sandbox, TranscriptLine};
 
 use crate::http::{Answer, response, text};
 use crate::journal::Files;
@@ -37,6 +38,11 @@ const BODY_MAX: usize = 1 << 20;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The furthest single step of the clock.
 const STEP_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// What an option's order may do; shares have words of their own.
+const OPTION_SIDES: [LegSide; 4] =
+    [LegSide::BuyToOpen, LegSide::BuyToClose, LegSide::SellToOpen, LegSide::SellToClose];
+/// Contracts of one order at most.
+const QUANTITY_MAX: u32 = 10_000_000;
 const JSON: &str = "application/json;charset=UTF-8";
 const LINES: &str = "application/x-ndjson;charset=UTF-8";
 
@@ -174,6 +180,7 @@ fn act<C: Clock>(shared: &Rc<Shared<C>>, control: &Control, asked: &Asked) -> Re
             set_faults(shared, script)
         }
         ("DELETE", "faults") => set_faults(shared, FaultScript::default()),
+        ("POST", "foreign-order") => foreign_order(shared, asked),
         ("POST", path) if path.starts_with("clock/") => {
             let action = path.trim_start_matches("clock/");
             move_clock(shared, control, action, asked)?;
@@ -183,7 +190,7 @@ fn act<C: Clock>(shared: &Rc<Shared<C>>, control: &Control, asked: &Asked) -> Re
             404,
             &format!(
                 "Not found: {method} {PREFIX}{path}. There are GET state, transcript and faults, PUT and DELETE faults, \
-                 and POST clock/hold, clock/resume, clock/step and clock/speed."
+                 and POST foreign-order, clock/hold, clock/resume, clock/step and clock/speed."
             ),
         )),
     }
@@ -263,6 +270,38 @@ fn set_faults<C: Clock>(shared: &Rc<Shared<C>>, script: FaultScript) -> Result<A
         return Err("The change could not be journaled.".to_owned());
     }
     Ok(faults(shared))
+}
+
+/// Places an order as somebody would on the broker's website: it is checked for nothing but its account.
+fn foreign_order<C: Clock>(shared: &Rc<Shared<C>>, asked: &Asked) -> Result<Answer, String> {
+    let need = |name: &str| asked.value(name).ok_or_else(|| format!("{name}: is required."));
+    let wrong = |name: &str, expected: &str| format!("{name}: expected {expected}.");
+    let price = asked.value("price").map(Price::parse).transpose();
+    let order = ForeignOrder {
+        account: need("account")?.to_owned(),
+        series: need("option_symbol")?
+            .parse()
+            .map_err(|_| wrong("option_symbol", "an option such as SPXW261201C05605000"))?,
+        side: LegSide::parse(need("side")?)
+            .filter(|it| OPTION_SIDES.contains(it))
+            .ok_or_else(|| wrong("side", "buy_to_open, buy_to_close, sell_to_open or sell_to_close"))?,
+        quantity: need("quantity")?
+            .parse()
+            .ok()
+            .filter(|it| (1..=QUANTITY_MAX).contains(it))
+            .ok_or_else(|| wrong("quantity", "whole contracts from 1 to 10000000"))?,
+        price: price.map_err(|_| wrong("price", "dollars such as 2.35; none for a market order"))?,
+        tag: asked.value("tag").map(str::to_owned),
+    };
+    let account = order.account.clone();
+    let now = shared.clock.now();
+    let id = shared.sandbox.borrow_mut().place_foreign(now, order);
+    let id = id.ok_or_else(|| format!("account: {account} is not known."))?;
+    if !shared.settle() {
+        return Err("The change could not be journaled.".to_owned());
+    }
+    shared.wake();
+    Ok(answer(JSON, json!({ "order": { "id": id } }).to_string().into_bytes()))
 }
 
 fn move_clock<C: Clock>(

@@ -15,6 +15,7 @@ mod listener;
 pub mod market;
 mod outlet;
 pub mod play;
+pub mod practice;
 mod stream;
 #[cfg(test)]
 mod tests;

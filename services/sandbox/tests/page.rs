@@ -11,9 +11,10 @@ use jiff::civil::time;
 use sandbox::accounts;
 use sandbox::market::Feed;
 use sandbox::play::{Play, Setup, Start};
+use sandbox::practice;
 use serde_json::Value;
-use sim::broker::Rules;
 use sim::broker::faults::{Fault, FaultScript};
+use sim::broker::{Practice, Rules};
 use tokio::sync::oneshot;
 
 /// What stands for anything.
@@ -185,6 +186,7 @@ fn the_files_on_the_page_are_read() {
     for block in blocks(&page()) {
         match block.file.as_deref() {
             Some("accounts.json") => drop(accounts::parse(&block.text).unwrap()),
+            Some("practice.json") => drop(practice::parse(&block.text).unwrap()),
             Some(name) if name.ends_with("faults.json") => {
                 drop(FaultScript::parse(&block.text).unwrap_or_else(|wrong| panic!("{name} {wrong}")));
             }
@@ -192,7 +194,18 @@ fn the_files_on_the_page_are_read() {
         }
         read += 1;
     }
-    assert!(read >= 3, "{read} files were read");
+    assert!(read >= 4, "{read} files were read");
+}
+
+#[test]
+fn every_switch_of_practice_is_on_the_page_with_what_is_usual() {
+    let page = page();
+    let usual = serde_json::to_value(Practice::USUAL).unwrap();
+    for (name, value) in usual.as_object().unwrap() {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let row = format!("| `{name}` | {value} | ");
+        assert!(page.lines().any(|it| it.starts_with(&row)), "docs/sandbox.md needs the row {row}");
+    }
 }
 
 #[test]

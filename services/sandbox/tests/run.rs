@@ -275,6 +275,35 @@ fn the_transcript_is_read_from_any_line_on() {
 }
 
 #[test]
+fn an_order_comes_from_elsewhere() {
+    playing(setup("{}"), |address| async move {
+        let (symbol, _) = a_call(address).await;
+        let form = format!("account=VA00000001&option_symbol={symbol}&side=buy_to_open&quantity=2");
+        let placed = json(address, "POST", "/_sandbox/foreign-order", &form).await;
+        assert_eq!(placed["order"]["id"], 141_000_001);
+        json(address, "POST", "/_sandbox/clock/step?seconds=1", "").await;
+        let state = json(address, "GET", "/_sandbox/state", "").await;
+        assert_eq!(state["accounts"]["VA00000001"]["positions"][&symbol], 2);
+        let list = json(address, "GET", &format!("{ORDERS}?includeTags=true"), "").await;
+        assert_eq!(
+            (&list["orders"]["order"]["status"], &list["orders"]["order"]["tag"]),
+            (&"filled".into(), &Value::Null)
+        );
+        for (from, to, told) in [
+            ("VA00000001", "VA9", "account: VA9 is not known"),
+            ("quantity=2", "quantity=0", "quantity: expected whole contracts"),
+            ("side=buy_to_open", "side=buy", "side: expected buy_to_open"),
+            ("&quantity=2", "", "quantity: is required"),
+            ("&quantity=2", "&quantity=2&price=two", "price: expected dollars"),
+        ] {
+            let (head, body) =
+                raw(address, "POST", "/_sandbox/foreign-order", "", &form.replace(from, to)).await;
+            assert!(head.starts_with("HTTP/1.1 400") && body.contains(told), "{told}: {head} {body}");
+        }
+    });
+}
+
+#[test]
 fn the_control_path_is_off_unless_asked_for_and_for_this_machine_alone() {
     playing(Setup { control: false, ..setup("{}") }, |address| async move {
         let (head, body) = raw(address, "GET", "/_sandbox/state", "", "").await;

@@ -11,11 +11,11 @@ use domain::market::SourceProfile;
 use domain::time::at_new_york;
 use ingester::sources::open_recorded;
 use jiff::civil::{Date, time};
-use sandbox::accounts;
+use sandbox::{accounts, practice};
 use sandbox::market::{Feed, speed};
 use sandbox::play::{Play, Setup, Start};
 use sim::broker::faults::FaultScript;
-use sim::broker::{Limits, Rules, UserConfig};
+use sim::broker::{Limits, Practice, Rules, UserConfig};
 
 use super::args;
 use crate::clock::wall;
@@ -48,6 +48,9 @@ pub(super) struct SandboxArgs {
     /// How many requests a minute are taken.
     #[arg(long, value_enum, default_value = "live")]
     limits: LimitsArg,
+    /// Do what this file says where Tradier's documents leave it open; docs/sandbox.md describes it.
+    #[arg(long, value_name = "FILE")]
+    practice: Option<PathBuf>,
     /// Serve /_sandbox/ to this machine: transcript, state, faults and the clock, while it runs.
     #[arg(long)]
     control: bool,
@@ -77,6 +80,10 @@ pub(super) fn run(ask: SandboxArgs, out: &mut impl Write) -> anyhow::Result<()> 
         Some(path) => read(path, accounts::parse)?,
         None => vec![accounts::usual()?],
     };
+    let practice = match &ask.practice {
+        Some(path) => read(path, practice::parse)?,
+        None => Practice::USUAL,
+    };
     // A taken port is told before a session is read.
     drop(TcpListener::bind(ask.listen).map_err(|error| {
         anyhow!(
@@ -99,7 +106,7 @@ pub(super) fn run(ask: SandboxArgs, out: &mut impl Write) -> anyhow::Result<()> 
         listen: ask.listen,
         start: Start::At { at, speed: ask.speed, holds_at_close: true },
         users: users.clone(),
-        rules: Rules { limits, ..Rules::live(seed) },
+        rules: Rules { limits, practice, ..Rules::live(seed) },
         faults,
         journal: ask.journal.clone(),
         control: ask.control,
