@@ -14,7 +14,7 @@ use sandbox::play::{Play, Setup, Start};
 use sandbox::practice;
 use serde_json::Value;
 use sim::broker::faults::{Fault, FaultScript};
-use sim::broker::{Practice, Rules};
+use sim::broker::{Latencies, Practice, Rules};
 use tokio::sync::oneshot;
 
 /// What stands for anything.
@@ -81,7 +81,7 @@ fn started(accounts_file: &str) -> (String, oneshot::Sender<()>, std::thread::Jo
                 profile,
                 feed,
                 users,
-                rules: Rules::live(7),
+                rules: Rules { latencies: Latencies::NEAR, ..Rules::live(7) },
                 faults: None,
                 journal: None,
                 control: true,

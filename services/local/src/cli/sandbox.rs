@@ -11,11 +11,11 @@ use domain::market::SourceProfile;
 use domain::time::at_new_york;
 use ingester::sources::open_recorded;
 use jiff::civil::{Date, time};
-use sandbox::{accounts, practice};
 use sandbox::market::{Feed, speed};
 use sandbox::play::{Play, Setup, Start};
+use sandbox::{accounts, practice};
 use sim::broker::faults::FaultScript;
-use sim::broker::{Limits, Practice, Rules, UserConfig};
+use sim::broker::{Latencies, Limits, Practice, Rules, UserConfig};
 
 use super::args;
 use crate::clock::wall;
@@ -106,7 +106,7 @@ pub(super) fn run(ask: SandboxArgs, out: &mut impl Write) -> anyhow::Result<()> 
         listen: ask.listen,
         start: Start::At { at, speed: ask.speed, holds_at_close: true },
         users: users.clone(),
-        rules: Rules { limits, practice, ..Rules::live(seed) },
+        rules: Rules { limits, practice, latencies: Latencies::NEAR, ..Rules::live(seed) },
         faults,
         journal: ask.journal.clone(),
         control: ask.control,
