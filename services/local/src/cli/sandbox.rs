@@ -92,8 +92,8 @@ pub(super) fn run(ask: SandboxArgs, out: &mut impl Write) -> anyhow::Result<()> 
         )
     })?);
     let (profile, feed) = match (&ask.recorded, ask.date) {
-        (Some(dir), Some(date)) => Feed::of(open_recorded(dir, date)?),
-        (_, date) => Feed::generated(ask.seed, date)?,
+        (Some(dir), Some(date)) => Feed::wider(open_recorded(dir, date)?),
+        (_, date) => Feed::wider_generated(ask.seed, date)?,
     };
     let seed = if ask.recorded.is_some() { 0 } else { ask.seed };
     let limits = match ask.limits {
