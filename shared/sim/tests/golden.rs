@@ -15,6 +15,7 @@
 mod golden {
     pub(crate) mod like;
     pub(crate) mod producers;
+    mod world;
 }
 
 use std::collections::BTreeSet;
