@@ -73,7 +73,7 @@ fn started(accounts_file: &str) -> (String, oneshot::Sender<()>, std::thread::Jo
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
-            let (profile, feed) = Feed::generated(7, None).unwrap();
+            let (profile, feed) = Feed::wider_generated(7, None).unwrap();
             let at = at_new_york(profile.session.date, time(10, 0, 0, 0));
             let play = Play::start(Setup {
                 listen: "127.0.0.1:0".parse().unwrap(),
