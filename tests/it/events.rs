@@ -172,6 +172,9 @@ impl Reads for Nowhere {
     async fn orders(&self, _: UserId, _: Date) -> Result<Value, LedgerError> {
         Ok(json!([]))
     }
+    async fn order(&self, _: UserId, _: &str) -> Result<Value, LedgerError> {
+        Ok(json!({}))
+    }
     async fn positions(&self, _: UserId) -> Result<Value, LedgerError> {
         Ok(json!([]))
     }
