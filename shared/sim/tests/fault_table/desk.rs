@@ -7,13 +7,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use broker::budget::RateBudget;
-use broker::lookup::{Sought, TagLookup};
 use broker::stream::{account_frame, market_frame};
 use broker::tradier::Tradier;
 use domain::account::{AccountType, Environment};
 use domain::calendar::Session;
 use domain::ids::{AttemptNo, BrokerOrderId, OrderTag};
 use domain::intent::{approve_combo, approve_opening};
+use domain::lookup::{Sought, TagLookup};
 use domain::market::{ListedSeries, MarketEvent, OptionQuote};
 use domain::money::{Price, Usd};
 use domain::order::{Mark, Ticket};
