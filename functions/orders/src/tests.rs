@@ -101,7 +101,7 @@ impl Bench {
             sample::enrol(&bench.ledger, &ACCOUNT).await.unwrap();
             bench.ledger.store_settings(ACCOUNT.user, &sample::settings()).await.unwrap();
             bench.ledger.record_snapshot(&ACCOUNT, &sample::snapshot(start()), "session_open").await.unwrap();
-            sample::trigger(&bench.ledger, 1).await.unwrap();
+            triggered(&bench.ledger).await;
         })
         .unwrap();
         bench.clear_outbox();
@@ -229,6 +229,17 @@ impl Bench {
         self.pass(20);
         assert_eq!(self.stands(entry.head.id), (IntentState::Done, String::new(), quantity));
         entry
+    }
+}
+
+/// The setup triggers at the start: the age of a signal counts from there.
+async fn triggered(ledger: &MemLedger) {
+    let formed = sample::formed(1);
+    let ready = sample::then(&formed, domain::setup::SetupState::Ready);
+    let mut trigger = sample::then(&ready, domain::setup::SetupState::Triggered);
+    trigger.transition.ts = start();
+    for step in [formed, ready, trigger] {
+        ledger.record_transition(&step, start()).await.unwrap();
     }
 }
 
@@ -457,4 +468,47 @@ fn messages_of_other_queues_and_of_unknown_intents_are_poison() {
         let handled = block_on(bench.orders().handle(&message)).unwrap();
         assert!(matches!(handled, Err(HandleError::Poison(_))), "{message:?}");
     }
+}
+
+#[test]
+fn an_order_whose_attempt_was_given_up_is_cancelled_and_what_it_executed_is_kept() {
+    let bench = Bench::new();
+    let entry = bench.filled_entry(2);
+    bench.quote(500, 520, 50);
+    let id = bench.close(&entry, 2, Action::TakeProfit1, CloseAmount::All);
+    bench.pass(0);
+    let working = bench.view(id).attempts[0].clone();
+    let order = working.broker_order.expect("the close is at the broker");
+    // In our books it has ended, at the broker it works on: the request was given up and arrived after all.
+    block_on(async {
+        let now = bench.clock.now();
+        let fence = bench.ledger.take_lease(&ACCOUNT, "test", now, now).await.unwrap().unwrap();
+        let view = bench.ledger.intent(&ACCOUNT, id).await.unwrap().unwrap();
+        let mut progress = sample::progress(&view, Some(fence), now);
+        progress.attempts = vec![sample::ended(&view, domain::order::AttemptState::Missed).unwrap()];
+        (progress.state, progress.follow_up) = (IntentState::Done, None);
+        bench.ledger.record_progress(&progress).await.unwrap();
+        bench.ledger.release_lease(&ACCOUNT, fence).await.unwrap();
+        bench.ledger.record_broker_event(&ACCOUNT, order, now).await.unwrap();
+    })
+    .unwrap();
+    bench.pass(5);
+    let status = bench.sandbox.borrow().order(order.0).unwrap().status;
+    assert_eq!(status, sim::broker::Status::Canceled);
+    assert_eq!(bench.held(), 2);
+}
+
+#[test]
+fn an_entry_is_refused_when_its_signal_is_old_however_late_it_was_decided() {
+    let bench = Bench::new();
+    let signal = block_on(bench.ledger.transition(sample::setup_id(1), 2)).unwrap().unwrap().unwrap();
+    // Its intent is written half a minute after the transition, by a worker that was held up.
+    let late = engine::gates::SIGNAL_AGE_MAX + Duration::from_secs(1);
+    bench.clock.0.set(signal.transition.ts.plus(late).max(start()));
+    bench.index(5_600);
+    bench.quote(510, 520, 50);
+    let entry = bench.enter(1);
+    bench.pass(5);
+    assert_eq!(bench.stands(entry.head.id), (IntentState::Blocked, "signal_stale".to_owned(), 0));
+    assert_eq!(bench.accepted(), 0);
 }

@@ -3,32 +3,32 @@
 
 use domain::account::AccountRef;
 use domain::books;
-use domain::calendar::Session;
 use domain::order::{Attempt, AttemptEvent, BrokerOrder};
 use domain::ports::{Brokers, Clock, HandleError, IntentView, Ledger, Progress};
 use domain::position::FillSource;
 
-use crate::{Reconcile, Seen, all_intents};
+use crate::{Reconcile, Seen};
 
 impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
+    /// `intents` may be older than the broker's word: what was written since is left to the next run.
+    ///
     /// Writes late executions and the orders behind ended attempts, and wakes whoever cancels what still works. Returns how
     /// many intents learned something.
     pub(crate) async fn book_late(
         &self,
         account: &AccountRef,
-        session: &Session,
+        intents: &[IntentView],
         seen: &Seen,
     ) -> Result<u32, HandleError> {
-        let book = self.ledger.day_book(account, session.date).await?;
         let mut booked: u32 = 0;
-        for view in all_intents(&book, self.ledger.open_intents(account).await?) {
+        for view in intents {
             let now = self.clock.now();
-            let learned = learned(&view, &seen.orders);
+            let learned = learned(view, &seen.orders);
             if !learned.is_empty() {
                 booked = booked.saturating_add(1);
-                self.ledger.record_progress(&self.facts(account, &view, &learned)).await?;
+                self.ledger.record_progress(&self.facts(account, view, &learned)).await?;
             }
-            for order in still_working(&view, &seen.orders) {
+            for order in still_working(view, &seen.orders) {
                 self.ledger.record_broker_event(account, order.id, now).await?;
             }
         }

@@ -141,7 +141,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             return Ok(None);
         }
         let adopted = self.adopt(account, session, &seen).await?;
-        let late = self.book_late(account, session, &seen).await?;
+        let late = self.book_late(account, &all_intents(&before, open), &seen).await?;
         let settled = self.settle(account, session, &seen, official_close).await?;
         let book = self.ledger.day_book(account, session.date).await?;
         let intents = all_intents(&book, self.ledger.open_intents(account).await?);

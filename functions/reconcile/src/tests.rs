@@ -2,7 +2,7 @@ use super::*;
 use crate::settle::settlement_price;
 use domain::account::Switches;
 use domain::ids::{AttemptNo, BrokerOrderId, OrderTag};
-use domain::intent::{IntentState, OrderIntent};
+use domain::intent::{Action, CloseAmount, IntentState, OrderIntent};
 use domain::money::{Price, Side, Usd};
 use domain::order::{AttemptState, BrokerLeg, BrokerStatus};
 use domain::ports::{Marking, OutboxRow, Queue, Written};
@@ -242,4 +242,44 @@ fn a_settlement_is_the_exact_distance_to_the_strike_and_never_negative() {
     assert_eq!(of("SPXW261120P05612500"), Usd::parse("0.1544").unwrap());
     assert_eq!(of("SPXW261120P05610000"), Usd::ZERO);
     assert_eq!(of("SPXW261120C05615000"), Usd::ZERO);
+}
+
+/// A close of both contracts, its first attempt given up after its answer was lost.
+async fn given_up(ledger: &MemLedger, entry: &IntentView) -> domain::ids::IntentId {
+    let account = sample::account(1);
+    let OrderIntent::Opening(opening) = &entry.intent else { panic!("an entry opens") };
+    let closing = sample::closing(opening, 2, Action::Stop, CloseAmount::All);
+    let id = closing.head.id;
+    ledger.record_intent(&sample::ready(OrderIntent::Closing(closing))).await.unwrap();
+    let fence = ledger.take_lease(&account, "test", at(9, 51, 0), at(9, 59, 0)).await.unwrap().unwrap();
+    let view = sample::read(ledger, &account, id).await.unwrap();
+    let marked = ledger.mark_submitting(&sample::mark(&view, fence, 2, at(9, 51, 0))).await.unwrap();
+    assert!(matches!(marked, Marking::Marked(_)), "{marked:?}");
+    let view = sample::read(ledger, &account, id).await.unwrap();
+    let mut lost = sample::progress(&view, Some(fence), at(9, 51, 6));
+    lost.attempts.push(sample::ended(&view, AttemptState::Missed).unwrap());
+    (lost.state, lost.follow_up) = (IntentState::Working, Some(at(9, 51, 7)));
+    assert!(matches!(ledger.record_progress(&lost).await.unwrap(), Written::Version(_)));
+    id
+}
+
+#[test]
+fn a_request_that_arrives_after_its_attempt_was_given_up_is_booked_and_its_order_is_looked_at() {
+    let ledger = MemLedger::new();
+    let (entry, bought) = run(bought(&ledger));
+    let id = run(given_up(&ledger, &entry));
+    let tag = OrderTag { intent: id, attempt: AttemptNo::FIRST };
+    let mut late = order(102, Some(tag), Side::Sell, 1);
+    (late.status, late.legs[0].quantity) = (BrokerStatus::PartiallyFilled, 2);
+    reconcile(&ledger, &shows(vec![bought, late], 1), at(10, 0, 0), on(), None);
+
+    let view = run(sample::read(&ledger, &sample::account(1), id)).unwrap();
+    assert_eq!((view.filled, view.attempts[0].state), (1, AttemptState::Missed), "{view:?}");
+    assert_eq!(view.attempts[0].broker_order, Some(BrokerOrderId(102)));
+    let owned = run(ledger.owned(&sample::account(1), SESSION)).unwrap();
+    assert_eq!(owned.iter().map(domain::position::Owned::held).sum::<u32>(), 1);
+    let rows = run(ledger.due_outbox(at(10, 0, 0), 1_000)).unwrap();
+    let wakes =
+        |it: &&OutboxRow| matches!(it.message, Message::BrokerOrder { order: BrokerOrderId(102), .. });
+    assert_eq!(rows.iter().filter(wakes).count(), 1, "what still works is brought to its end: {rows:?}");
 }

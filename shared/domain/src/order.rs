@@ -488,6 +488,23 @@ mod tests {
     }
 
     #[test]
+    fn an_average_is_kept_for_the_quantity_it_was_said_with_and_for_no_other() {
+        let average = Some(Usd::from_cents(890));
+        let of = |executed, average| AttemptEvent::Observed {
+            id: BrokerOrderId(7),
+            status: BrokerStatus::PartiallyFilled,
+            executed,
+            average,
+        };
+        let one = attempt(AttemptState::Working).apply(&of(1, average)).unwrap();
+        assert_eq!((one.executed, one.average), (1, average));
+        assert_eq!(one.apply(&of(1, None)).unwrap().average, average, "said before, and nothing more executed");
+        // The status shows before the price: what two more cost is not known yet.
+        assert_eq!(one.apply(&of(3, None)).unwrap().average, None);
+        assert_eq!(one.apply(&seen(BrokerStatus::Filled, 1)).unwrap().average, None);
+    }
+
+    #[test]
     fn more_than_ordered_and_a_second_order_are_errors() {
         let working = attempt(AttemptState::Working);
         assert!(matches!(working.apply(&seen(BrokerStatus::Open, 4)), Err(AttemptError::Overfilled { .. })));

@@ -221,6 +221,17 @@ mod tests {
     }
 
     #[test]
+    fn averages_that_were_rounded_on_their_way_give_the_cents_back() {
+        // 1 at 7.10 and 2 at 7.00, then 2 at 7.20: 7.0333 and 7.1000 a share.
+        let first = fill_step(&[], 3, Some(Usd::from_e4(70_333)));
+        let FillStep::Add { price: Some(price), .. } = first else { panic!("{first:?}") };
+        assert_eq!(premium(price, 3), Usd::from_cents(2_110));
+        let recorded = [Fill { price: Some(price), ..fill(0, 3, None) }];
+        let rest = fill_step(&recorded, 5, Some(Usd::from_e4(71_000)));
+        assert_eq!(rest, FillStep::Add { from: 3, to: 5, price: Some(Usd::from_cents(720)) });
+    }
+
+    #[test]
     fn what_is_not_above_the_record_changes_nothing() {
         let recorded = [fill(0, 3, Some(200))];
         for executed in 0..=3 {

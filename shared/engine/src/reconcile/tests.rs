@@ -92,6 +92,17 @@ fn books_that_agree_have_no_difference() {
 }
 
 #[test]
+fn an_entry_whose_follow_up_is_lost_is_stepped_and_nothing_differs() {
+    let mut lost = Case::working(AttemptState::Working);
+    lost.orders = vec![order_of(&lost.intents[0], BrokerStatus::Open, 0)];
+    lost.intents[0].attempts[0].broker_order = Some(BrokerOrderId(1));
+    assert_eq!(lost.found(), Findings::default(), "its walk is not over");
+    lost.seconds = 61;
+    let found = lost.found();
+    assert_eq!((found.differences.len(), found.steps), (0, vec![lost.intents[0].intent.head().id]));
+}
+
+#[test]
 fn positions_differ_in_both_directions() {
     let missing = Case { positions: vec![], ..Case::agreed() };
     assert_eq!(missing.only(), (DifferenceKind::MissingAtBroker, "alert".to_owned(), 0));
