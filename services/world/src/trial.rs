@@ -103,7 +103,9 @@ pub struct Outcome {
 
 /// Runs one session.
 pub fn run(ask: &Ask) -> Outcome {
-    let Some(course) = Course::of(ask.seed, &ask.classes) else { return broken(ask, "its date has no session") };
+    let Some(course) = Course::of(ask.seed, &ask.classes) else {
+        return broken(ask, "its date has no session");
+    };
     match block_on(Engine::new(ask, course)) {
         Ok(Ok(engine)) => engine.run(),
         Ok(Err(error)) => broken(ask, &error.to_string()),

@@ -9,11 +9,11 @@ use broker::transport::{Request, Transport as _};
 use domain::chain::ChainRow;
 use domain::ids::SetupId;
 use domain::kill::{KillScope, KillState};
+use domain::market::Points;
 use domain::ports::{Message, Queue};
 use domain::setup::{
     Direction, Setup, SetupKind, SetupLevels, SetupState, Transition, TransitionRecord, TriggerFacts,
 };
-use domain::market::Points;
 use domain::symbol::{OccSymbol, Root, Underlying};
 use domain::time::{NANOS_PER_SEC, UtcNanos};
 use sim::conformance::block_on;
@@ -364,7 +364,9 @@ impl Engine {
             return;
         }
         let id = self.next_task;
-        self.laws.tell(|| format!("{} #{id} takes {} ({})", tasks::actor_of(queue), delivery.body, delivery.receives));
+        self.laws.tell(|| {
+            format!("{} #{id} takes {} ({})", tasks::actor_of(queue), delivery.body, delivery.receives)
+        });
         if let Ok(Message::Step { intent, .. }) = wire::message::decode(&delivery.body) {
             self.laws.works(id, intent);
         }
@@ -373,11 +375,8 @@ impl Engine {
     }
 
     fn fire(&mut self, what: Scheduled, is_sure: bool) {
-        let drawn = if is_sure {
-            None
-        } else {
-            self.parts.perils.strike("schedule", what.function(), Port::Timer)
-        };
+        let drawn =
+            if is_sure { None } else { self.parts.perils.strike("schedule", what.function(), Port::Timer) };
         let times = match drawn {
             Some((Peril::TimerLost, _)) => 0,
             Some((Peril::TimerTwice, _)) => 2,
@@ -497,9 +496,14 @@ impl Engine {
         let strikes = Tape::strikes().into_iter().filter(|it| (it.points() - spot).abs() <= 30.0);
         let mut rows = Vec::new();
         for (index, strike) in strikes.enumerate() {
-            let is_missing = matches!(drawn, Some((Peril::StrikesMissing, amount)) if amount >> (index % 16) & 1 == 1);
-            let series =
-                OccSymbol { root: Root::SPXW, expiry: self.course.session.date, right: direction.right(), strike };
+            let is_missing =
+                matches!(drawn, Some((Peril::StrikesMissing, amount)) if amount >> (index % 16) & 1 == 1);
+            let series = OccSymbol {
+                root: Root::SPXW,
+                expiry: self.course.session.date,
+                right: direction.right(),
+                strike,
+            };
             let row = |series| ChainRow {
                 series,
                 quote: self.tape.quote(&series, now),
@@ -549,8 +553,9 @@ impl Engine {
             self.laws.at_rest(&self.parts.queues, |key| delivered.contains(key));
         }
         let excuses = &self.excuses;
-        let is_excused =
-            |at: UtcNanos| excuses.iter().any(|(from, until)| *from <= at.plus(Duration::from_secs(40)) && at <= *until);
+        let is_excused = |at: UtcNanos| {
+            excuses.iter().any(|(from, until)| *from <= at.plus(Duration::from_secs(40)) && at <= *until)
+        };
         let (entries, unsent) = self.laws.entries(is_excused);
         let is_quiet = self.course.classes.is_empty();
         if self.laws.violations().is_empty() {
@@ -622,7 +627,6 @@ fn levels(direction: Direction, spot: Points, r: i64) -> SetupLevels {
     }
 }
 
-
 /// Which schedules of a session are fired: all of them cost most of the time and show nothing while nothing happens. What
 /// is left out is a schedule that was missed.
 struct Thinned {
@@ -631,6 +635,7 @@ struct Thinned {
     flatten: UtcNanos,
     pages: UtcNanos,
     close: UtcNanos,
+    calm: UtcNanos,
 }
 
 impl Thinned {
@@ -638,22 +643,25 @@ impl Thinned {
         let last = course.setups.last().map_or(course.start, |it| it.at);
         Self {
             start: course.start,
-            active_until: last.plus(Duration::from_secs(300)),
+            active_until: last.plus(Duration::from_secs(240)),
             flatten: course.session.before_close(17),
             pages: course.session.before_close(6),
             close: course.session.close,
+            calm: course.calm_at,
         }
     }
 
     fn keeps(&self, at: UtcNanos, what: Scheduled) -> bool {
         let minute = at.since(self.start).as_secs() / 60;
         let is_busy = at <= self.active_until || self.flatten <= at;
+        // What went wrong is found and cured in these minutes.
+        let is_cure = self.calm <= at && at <= self.calm.plus(Duration::from_secs(600));
         match what {
             Scheduled::PortfolioSync => minute.is_multiple_of(4),
             Scheduled::Reconcile if self.close < at => true,
-            Scheduled::Reconcile if is_busy => minute.is_multiple_of(2),
-            Scheduled::Reconcile => minute.is_multiple_of(8),
-            Scheduled::FlatWatch => self.pages <= at || minute.is_multiple_of(3),
+            Scheduled::Reconcile if is_cure => true,
+            Scheduled::Reconcile => minute.is_multiple_of(if is_busy { 4 } else { 16 }),
+            Scheduled::FlatWatch => self.pages <= at || minute.is_multiple_of(4),
             Scheduled::Flatten | Scheduled::Report => true,
         }
     }

@@ -130,19 +130,25 @@ impl Engine {
             self.parts.books.change_credential(&member.account, &stored, now).await.ok()?;
             self.parts.books.change_credential(&member.account, &CredentialChange::Proven, now).await.ok()
         });
-        self.laws.tell(|| format!("  another token of {}: {}", member.account.account, matches!(written, Ok(Some(())))));
+        self.laws.tell(|| {
+            format!("  another token of {}: {}", member.account.account, matches!(written, Ok(Some(()))))
+        });
     }
 
     /// Somebody buys a contract beside us, or sells one of ours.
     fn by_hand(&mut self, member: usize, closes: bool) {
         let now = self.now();
-        let Some(number) = self.parts.members.get(member).map(|it| it.number.as_str().to_owned()) else { return };
+        let Some(number) = self.parts.members.get(member).map(|it| it.number.as_str().to_owned()) else {
+            return;
+        };
         let held = {
             let sandbox = self.parts.sandbox.borrow();
             // The broker lets nobody sell what a working order sells already.
             let account = sandbox.account(&number);
             let is_free = |account: &sim::broker::Account| account.live.is_empty();
-            let held = account.filter(|it| is_free(it)).and_then(|it| it.positions.iter().find(|it| it.1.quantity > 0));
+            let held = account
+                .filter(|it| is_free(it))
+                .and_then(|it| it.positions.iter().find(|it| it.1.quantity > 0));
             held.map(|it| *it.0)
         };
         let listed = super::tape::Tape::listed(&self.course);

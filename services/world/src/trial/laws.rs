@@ -4,7 +4,6 @@
 mod broker;
 mod rest;
 
-
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -261,8 +260,12 @@ impl Laws {
     /// INV5: whether the switch stood against an entry when it was marked.
     fn stopped_by(&self, opening: &OpeningIntent) -> Option<KillRow> {
         let head = &opening.head;
-        let scopes: [KillScope; 5] =
-            scopes_for(head.account.user, opening.kind.as_str(), head.series.underlying(), sim::ledger::BROKER);
+        let scopes: [KillScope; 5] = scopes_for(
+            head.account.user,
+            opening.kind.as_str(),
+            head.series.underlying(),
+            sim::ledger::BROKER,
+        );
         scopes.iter().filter_map(|it| self.books.kill_row(it)).find(|it| !it.state.allows_entries())
     }
 }
@@ -293,10 +296,16 @@ impl Witness for Laws {
         let entry = self.seen.borrow().entries.get(&request.intent).map(|it| it.intent.clone());
         if let Some(entry) = &entry {
             if let Some(row) = self.stopped_by(entry) {
-                self.violated(5, format!("entry {} marked while {} is {}", mark.tag, row.scope, row.state.as_str()));
+                self.violated(
+                    5,
+                    format!("entry {} marked while {} is {}", mark.tag, row.scope, row.state.as_str()),
+                );
             }
             if !entry_bound_holds(entry, request) {
-                self.violated(12, format!("entry {} marked at {}, worst is {}", mark.tag, request.price, entry.worst));
+                self.violated(
+                    12,
+                    format!("entry {} marked at {}, worst is {}", mark.tag, request.price, entry.worst),
+                );
             }
         }
         let marked = Marked { at: self.time.now(), opens: entry.is_some() };
@@ -388,8 +397,11 @@ impl Witness for Laws {
             let now = self.time.now();
             seen.hits.push(now);
         }
-        if fired.peril == Peril::LateArrival {
-            seen.late_until = Some(self.time.now().plus(Duration::from_secs(180)));
+        // A request that stood still between its adapter and the wire is counted by the broker in another minute.
+        let is_broker =
+            ["GET", "POST", "PUT", "DELETE"].iter().any(|it| fired.site.operation.starts_with(it));
+        if fired.peril == Peril::LateArrival || (is_broker && fired.peril == Peril::FreezeBefore) {
+            seen.late_until = Some(self.time.now().plus(Duration::from_secs(400)));
         }
     }
 }

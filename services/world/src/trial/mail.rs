@@ -115,7 +115,8 @@ impl Sender for Mail {
             Some((Peril::LetterLost, _)) => {}
             Some((Peril::LetterTwice, amount)) => {
                 self.put(queue, body.clone(), delay);
-                let later = Duration::from_millis(if amount % 2 == 0 { 0 } else { u64::from(amount % 20_000) });
+                let later =
+                    Duration::from_millis(if amount % 2 == 0 { 0 } else { u64::from(amount % 20_000) });
                 self.put(queue, body, delay.saturating_add(later));
             }
             Some((Peril::LetterLate, amount)) => {

@@ -65,8 +65,8 @@ impl Totals {
         self.hash = self.hash.wrapping_add(mixed(outcome.hash ^ mixed(outcome.seed)));
     }
 
-    /// Adds another thread's sessions.
-    fn merge(&mut self, other: Self) {
+    /// Adds other sessions.
+    pub fn merge(&mut self, other: Self) {
         let Self { seeds, quiet, intents, ready, posted, filled, posts, fills, events, hash, .. } = other;
         let sum = |to: &mut u64, more: u64| *to = to.saturating_add(more);
         for (to, more) in [

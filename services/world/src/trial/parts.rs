@@ -12,9 +12,7 @@ use domain::money::Usd;
 use domain::ports::Clock as _;
 use domain::secret::Token;
 use domain::time::UtcNanos;
-use sim::broker::{
-    AccountConfig, Config, InMemoryTransport, Limits, Rules, Sandbox, StreamKind, UserConfig,
-};
+use sim::broker::{AccountConfig, Config, InMemoryTransport, Limits, Rules, Sandbox, StreamKind, UserConfig};
 use sim::ledger::MemLedger;
 use sim::perils::{
     PerilousLedger, PerilousNotes, PerilousSecrets, PerilousSender, PerilousTransport, Perils, SkewedClock,
@@ -95,7 +93,9 @@ impl Streams {
     pub(crate) fn taken(&self) -> Vec<AccountFrame> {
         let frames = self.sandbox.borrow_mut().take_frames();
         let owned = frames.into_iter().filter_map(|it| {
-            self.of.get(&*it.session).map(|account| AccountFrame { account: *account, text: it.text.to_string() })
+            self.of
+                .get(&*it.session)
+                .map(|account| AccountFrame { account: *account, text: it.text.to_string() })
         });
         owned.collect()
     }

@@ -86,8 +86,12 @@ impl Tape {
     pub(crate) fn listed(course: &Course) -> Vec<ListedSeries> {
         let strikes = Self::strikes().into_iter();
         let both = strikes.flat_map(|strike| [Right::Call, Right::Put].map(|right| (right, strike)));
-        let series =
-            both.map(|(right, strike)| OccSymbol { root: Root::SPXW, expiry: course.session.date, right, strike });
+        let series = both.map(|(right, strike)| OccSymbol {
+            root: Root::SPXW,
+            expiry: course.session.date,
+            right,
+            strike,
+        });
         series.map(|series| ListedSeries { series, open_interest: Some(1_000) }).collect()
     }
 
@@ -191,7 +195,9 @@ impl Tape {
                 bid: Some(self.grid.down(limit)).filter(|it| *it > Price::ZERO),
                 ..quote
             },
-            Side::Sell => OptionQuote { bid: Some(limit), bid_size: 1, ask: Some(self.grid.up(limit)), ..quote },
+            Side::Sell => {
+                OptionQuote { bid: Some(limit), bid_size: 1, ask: Some(self.grid.up(limit)), ..quote }
+            }
         };
         self.sandbox.borrow_mut().on_market(&MarketEvent::OptionQuote(*series, met));
     }

@@ -1,4 +1,6 @@
+use super::many::run_many;
 use super::*;
+use sim::perils::Peril;
 
 fn ask(seed: u64, classes: &[u8]) -> Ask {
     Ask { seed, classes: classes.iter().copied().collect(), is_told: false, faults: None }
@@ -6,12 +8,17 @@ fn ask(seed: u64, classes: &[u8]) -> Ask {
 
 #[test]
 fn a_session_without_faults_sends_what_it_approves_and_most_of_it_fills() {
+    let (mut intents, mut ready, mut filled) = (0, 0, 0);
     for seed in 0..20 {
         let outcome = run(&ask(seed, &[]));
         assert_eq!(outcome.violations, [], "seed {seed}");
-        assert!(outcome.intents >= 40, "seed {seed}: {} intents", outcome.intents);
-        assert!(outcome.ready >= 10 && outcome.posted == outcome.ready, "seed {seed}: {outcome:?}");
+        assert_eq!(outcome.posted, outcome.ready, "seed {seed}");
+        intents += outcome.intents;
+        ready += outcome.ready;
+        filled += outcome.filled;
     }
+    assert!(intents >= 20 * 40 && ready >= 20 * 10, "{intents} intents, {ready} approved");
+    assert!(filled * 10 >= ready * 6, "{filled} of {ready} filled");
 }
 
 #[test]
@@ -21,4 +28,48 @@ fn the_same_seed_is_the_same_session() {
     let (first, second): (Vec<_>, Vec<_>) = ((0..20).map(hash).collect(), (0..20).map(hash).collect());
     assert_eq!(first, second);
     assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 20);
+}
+
+#[test]
+fn the_faults_of_a_session_played_again_are_the_same_session() {
+    for seed in 20..40 {
+        let drawn = Ask { seed, classes: all_classes(), is_told: false, faults: None };
+        let first = run(&drawn);
+        let again = run(&Ask { faults: Some(first.faults.clone()), ..drawn });
+        assert_eq!((again.hash, again.faults), (first.hash, first.faults), "seed {seed}");
+    }
+}
+
+#[test]
+fn sessions_with_every_fault_break_no_invariant_and_still_trade() {
+    let totals = run_many(0, 200, 2, &all_classes(), |_, _| {});
+    assert_eq!(totals.violations, []);
+    let never: Vec<u8> = all_classes().into_iter().filter(|it| !totals.fired.contains_key(it)).collect();
+    assert_eq!(never, Vec::<u8>::new(), "classes that never happened");
+    assert!(totals.posted * 2 >= totals.ready, "{} of {} sent", totals.posted, totals.ready);
+    assert!(totals.filled * 10 >= totals.posted * 6, "{} of {} filled", totals.filled, totals.posted);
+}
+
+#[test]
+fn every_call_of_a_port_on_the_order_path_is_killed_before_and_after_its_effect() {
+    // Kills alone, so that many of them happen; the flatten by its tags needs a database that is away.
+    let mut totals = run_many(0, 160, 2, &BTreeSet::from([9]), |_, _| {});
+    let more = run_many(1_000, 160, 2, &BTreeSet::from([3, 9, 12, 13, 17, 25]), |_, _| {});
+    totals.merge(more);
+    assert_eq!(totals.violations, []);
+    let path = ["transitions", "orders", "flatten", "relay", "reconcile", "ingester", "account-stream"];
+    let missing: Vec<String> = totals
+        .uncovered()
+        .iter()
+        .filter(|(site, calls)| path.contains(&site.actor) && calls.made >= 300)
+        .map(|(site, calls)| format!("{site} {calls:?}"))
+        .collect();
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn every_peril_has_a_class_of_the_catalogue_and_a_name() {
+    let names: BTreeSet<_> = Peril::ALL.iter().map(|it| it.as_str()).collect();
+    assert_eq!(names.len(), Peril::ALL.len());
+    assert!(Peril::ALL.iter().all(|it| all_classes().contains(&it.class())));
 }

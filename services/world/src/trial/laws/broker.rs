@@ -80,7 +80,9 @@ impl Laws {
         legs: &[AcceptedLeg],
     ) {
         let parsed = tag.and_then(OrderTag::parse);
-        let Some((leg, series)) = legs.first().and_then(|it| Some((it, *it.instrument.series()?))) else { return };
+        let Some((leg, series)) = legs.first().and_then(|it| Some((it, *it.instrument.series()?))) else {
+            return;
+        };
         if is_foreign {
             self.seen.borrow_mut().by_hand.insert(account);
         } else {

@@ -70,8 +70,16 @@ impl Laws {
             });
             open.extend(found.flatten());
         }
+        // Where an owner traded by hand the books may hold what the broker does not: a flatten looks until the close.
+        let by_hand: Vec<_> = {
+            let seen = self.seen.borrow();
+            seen.by_hand.iter().filter_map(|it| self.members.get(*it)).map(|it| it.account).collect()
+        };
         let waits = |head: &IntentHead| match head.origin {
-            Origin::Setup(_) => open.iter().any(|it| it.0.origin == head.origin && it.0.account == head.account && it.1),
+            Origin::Flatten(_) if by_hand.contains(&head.account) => true,
+            Origin::Setup(_) => {
+                open.iter().any(|it| it.0.origin == head.origin && it.0.account == head.account && it.1)
+            }
             Origin::Flatten(_) => open.iter().any(|it| it.0.account == head.account && it.2),
         };
         for (head, .., what) in &open {
