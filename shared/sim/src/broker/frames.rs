@@ -12,7 +12,8 @@ use super::Sandbox;
 use super::book::UnderlyingState;
 use super::faults::Told;
 use super::market::exchange;
-use super::stream::{Ear, Frame, Payloads, Subject, broken};
+use super::stream::{Ear, Frame, broken};
+use super::subscription::{Payloads, Subject};
 
 /// One payload, as a text of its own and with its line break; made when first asked for.
 struct Payload<F> {

@@ -54,6 +54,7 @@ mod reports;
 mod settlement;
 mod shape;
 mod stream;
+mod subscription;
 mod touch;
 mod transcript;
 mod transport;
