@@ -171,7 +171,8 @@ async fn reads_of_the_api_are_json_of_one_user() {
     let story = store::reads::order(&store, ours.user, name).await.unwrap();
     assert_eq!((&story["order"], &story["setup"]["id"]), (&orders[0], &orders[0]["setup"]));
     assert_eq!(story["audit"][0]["what"], "intent enter ready");
-    for (user, other) in [(theirs.user, name), (ours.user, "141000001"), (ours.user, "99999999999999999999")] {
+    for (user, other) in [(theirs.user, name), (ours.user, "141000001"), (ours.user, "99999999999999999999")]
+    {
         let none = store::reads::order(&store, user, other).await.unwrap();
         assert!(none.is_null(), "{other}: {none}");
     }

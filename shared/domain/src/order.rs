@@ -498,7 +498,11 @@ mod tests {
         };
         let one = attempt(AttemptState::Working).apply(&of(1, average)).unwrap();
         assert_eq!((one.executed, one.average), (1, average));
-        assert_eq!(one.apply(&of(1, None)).unwrap().average, average, "said before, and nothing more executed");
+        assert_eq!(
+            one.apply(&of(1, None)).unwrap().average,
+            average,
+            "said before, and nothing more executed"
+        );
         // The status shows before the price: what two more cost is not known yet.
         assert_eq!(one.apply(&of(3, None)).unwrap().average, None);
         assert_eq!(one.apply(&seen(BrokerStatus::Filled, 1)).unwrap().average, None);

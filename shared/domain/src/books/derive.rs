@@ -132,11 +132,7 @@ fn entries<V: Borrow<IntentView>>(views: &[V]) -> Vec<Entry<'_>> {
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for view in views.iter().map(Borrow::borrow) {
         if let OrderIntent::Opening(opening) = &view.intent {
-            let settled = view
-                .fills
-                .iter()
-                .filter(|it| it.attempt == SETTLEMENT)
-                .map(|it| whole(it));
+            let settled = view.fills.iter().filter(|it| it.attempt == SETTLEMENT).map(|it| whole(it));
             entries.push(Entry { view, opening, sales: settled.collect() });
         }
     }
