@@ -12,6 +12,7 @@ use domain::account::{AccountRef, BrokerCredential, Switches};
 use domain::calendar::Session;
 use domain::intent::{Action, Origin, intent_id};
 use domain::order::BrokerOrder;
+use domain::planted::{self, Bug};
 use domain::ports::{BrokerPort, Brokers, Clock, HandleError, Message, OwnedNotes, Queue, Secrets, Sender};
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
@@ -159,7 +160,7 @@ impl<S: Secrets, B: Brokers, N: OwnedNotes, Q: Sender, C: Clock> FlatWatch<'_, S
             self.send(Queue::Flatten, &again).await?;
             done.started = done.started.saturating_add(1);
         }
-        if pages {
+        if pages && !planted::is(Bug::NobodyPaged) {
             let alert = Message::Alert {
                 key: format!("not_flat:{}:{}", account.account, session.date),
                 level: "critical".to_owned(),

@@ -16,6 +16,7 @@ use domain::calendar::Session;
 use domain::intent::{Action, CloseAmount, ClosingIntent, IntentHead, Origin, approve_closing};
 use domain::market::{OptionQuote, Points};
 use domain::order::BrokerOrder;
+use domain::planted::{self, Bug};
 use domain::ports::{
     BrokerPort, Brokers, Clock, Fence, HandleError, Ledger, LedgerError, Message, OwnedNotes, Queue, Secrets,
     Sender,
@@ -165,6 +166,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             return Ok(None);
         }
         let plan = self.plan(pass, &seen, &ours);
+        if planted::is(Bug::CancelOfForeign) {
+            for order in seen.orders.iter().filter(|it| it.tag.is_none() && !it.status.is_final()) {
+                drop(pass.broker.cancel(order.id).await);
+            }
+        }
         for id in &plan.cancels {
             // None of a cancel's answers is a verdict: the next pass reads the order.
             drop(pass.broker.cancel(*id).await);
@@ -175,7 +181,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         for close in &plan.closes {
             self.send(pass, close, &seen).await?;
         }
-        if pass.fence.is_some() && (plan.flat || now >= pass.session.close) {
+        let is_over = plan.flat || now >= pass.session.close;
+        if pass.fence.is_some() && is_over && !planted::is(Bug::FlattenNeverEnds) {
             self.finish(pass, &plan).await?;
         }
         self.tell_stranded(pass, &plan).await?;
@@ -211,7 +218,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             let owned = plan::held(&self.ledger.owned(&pass.account, pass.session.date).await?);
             let settings = self.ledger.settings(pass.account.user).await?;
             let wanted = pass.at_once || plan::is_wanted(&self.switches, &settings, !owned.is_empty());
-            let include_foreign = settings.flatten_foreign || self.switches.include_foreign;
+            let include_foreign = settings.flatten_foreign
+                || self.switches.include_foreign
+                || planted::is(Bug::ForeignFlattened);
             return Ok(Ours { owned, include_foreign, wanted });
         }
         let credentials = self.secrets.all_credentials().await.unwrap_or_default();
@@ -256,7 +265,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         let bound = approve_closing(&intent, close.quantity, held)
             .map_err(|it| HandleError::Poison(it.to_string()))?;
         let desk = Desk { ledger: self.ledger, broker: pass.broker, clock: self.clock };
-        match pass.fence {
+        match pass.fence.filter(|_| !planted::is(Bug::CloseWithoutMark)) {
             Some(fence) => self.send_booked(pass, close, intent, bound, fence, &desk).await,
             None => {
                 // Whatever comes back, the next pass looks the tag up before it offers again.

@@ -9,6 +9,7 @@ use domain::intent::{
 use domain::kill::scopes_for;
 use domain::market::OptionQuote;
 use domain::money::Price;
+use domain::planted::{self, Bug};
 use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, HandleError, IntentView, Ledger, Message, OwnedNotes, Queue,
 };
@@ -26,6 +27,11 @@ const MISSING_LOOKS_MAX: usize = 8;
 impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     pub(crate) async fn begin(&self, work: &Work<'_, B::Account>) -> Result<(), HandleError> {
         match &work.view.intent {
+            OrderIntent::Opening(opening)
+                if planted::is(Bug::RepostWhenNotFound) && !work.view.attempts.is_empty() =>
+            {
+                self.open(work, opening).await
+            }
             OrderIntent::Opening(_) if !work.view.attempts.is_empty() => {
                 let reason = work.view.reason.clone();
                 let progress = self.bare(work, IntentState::Done, &reason, "its order ended", None);
@@ -67,7 +73,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let context = self.ledger.opening_context(&work.account, now.new_york_date(), &scopes).await?;
         let signal_at = self.signal_at(opening).await?;
         // What was read may be old by now: the gates measure from the instant they are asked.
-        let now = self.clock.now();
+        let now = if planted::is(Bug::GatesBeforeReads) { now } else { self.clock.now() };
         let gates = gates::opening(&GateInputs {
             switches: &self.switches,
             context: &context,
@@ -105,6 +111,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     /// When the signal behind an entry was given: at its transition, and not when somebody came to decide it.
     async fn signal_at(&self, opening: &OpeningIntent) -> Result<UtcNanos, HandleError> {
         let decided_at = opening.head.decided_at;
+        if planted::is(Bug::SignalFromDecision) {
+            return Ok(decided_at);
+        }
         let Origin::Setup(setup) = opening.head.origin else { return Ok(decided_at) };
         let record = self.ledger.transition(setup, opening.head.sequence).await?;
         Ok(record.map_or(decided_at, |it| it.transition.ts))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::calendar::Session;
 use domain::intent::IntentState;
 use domain::order::{Attempt, AttemptEvent};
+use domain::planted::{self, Bug};
 use domain::ports::{BrokerPort, Brokers, Clock, HandleError, Ledger, Message, OwnedNotes, Queue};
 use domain::time::UtcNanos;
 
@@ -52,6 +53,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     async fn not_found(&self, work: &Work<'_, B::Account>, last: &Attempt) -> Result<(), HandleError> {
         let now = self.clock.now();
         let waited = now.since(last.marked_at);
+        if planted::is(Bug::RepostWhenNotFound) && work.view.intent.opens() {
+            let missed = follow::apply(last, &AttemptEvent::GivenUp)?;
+            let progress = self.progress(work, missed, IntentState::Working, "", "sent again", Some(now));
+            return self.write(work, progress).await;
+        }
         let give_up =
             if work.view.intent.opens() { session_over(now) } else { waited >= CLOSE_LOOKED_UP_AFTER };
         if give_up {

@@ -15,6 +15,7 @@ use domain::intent::{Approved, CloseBound, ClosingIntent, IntentState, OpeningIn
 use domain::kill::{KillRow, KillScope};
 use domain::money::{Price, Side};
 use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, Mark, Ticket};
+use domain::planted::{self, Bug};
 use domain::ports::{
     Answer, BrokerError, BrokerPort, Clock, CredentialChange, Fence, Ledger, LedgerError, MarkRequest,
     Marking, Written,
@@ -162,7 +163,10 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
             Marking::Stale => return Ok(Submitted::Stale),
             Marking::LeaseLost => return Ok(Submitted::LeaseLost),
         };
-        let reply = self.broker.place(&kind.ticket(&mark, slot.price)).await;
+        let mut reply = self.broker.place(&kind.ticket(&mark, slot.price)).await;
+        if planted::is(Bug::RetryPost) && matches!(reply, Err(BrokerError::Unknown { .. })) {
+            reply = self.broker.place(&kind.ticket(&mark, slot.price)).await;
+        }
         if let Err(BrokerError::Authentication { .. }) = &reply {
             // Its user is told once; what was held stays visible and closable by hand.
             self.ledger

@@ -18,6 +18,7 @@ pub mod lookup;
 pub mod market;
 pub mod money;
 pub mod order;
+pub mod planted;
 pub mod ports;
 pub mod position;
 pub mod secret;

@@ -325,7 +325,8 @@ impl Attempt {
         if executed > self.quantity {
             return Err(AttemptError::Overfilled { executed, quantity: self.quantity });
         }
-        let executed = executed.max(self.executed);
+        let is_shrinking = crate::planted::is(crate::planted::Bug::QuantityShrinks);
+        let executed = if is_shrinking { executed } else { executed.max(self.executed) };
         let working = if executed > 0 { S::PartiallyFilled } else { S::Working };
         let state = match status {
             BrokerStatus::Filled => S::Filled,
@@ -338,7 +339,8 @@ impl Attempt {
         // `filled` before its quantity is populated (TRADIER.md 13.1): all of it executed, the price comes later.
         let executed = if status == BrokerStatus::Filled { self.quantity } else { executed };
         // An average is of what had executed when it was said: more executed and no word of it, and there is none.
-        let average = average.or(self.average.filter(|_| executed == self.executed));
+        let is_same = executed == self.executed || crate::planted::is(crate::planted::Bug::AverageKept);
+        let average = average.or(self.average.filter(|_| is_same));
         Ok(Self { state, broker_order: Some(id), executed, average, ..self.clone() })
     }
 }

@@ -10,6 +10,7 @@ use domain::calendar::last_trade;
 use domain::ids::{IntentId, OrderTag};
 use domain::intent::IntentState;
 use domain::order::{Attempt, BrokerOrder};
+use domain::planted::{self, Bug};
 use domain::ports::{Difference, DifferenceKind, IntentView};
 use domain::position::{BrokerPosition, Owned};
 use domain::symbol::OccSymbol;
@@ -172,7 +173,9 @@ fn compare_intent(books: &Books<'_>, view: &IntentView, found: &mut Found) {
             found.steps.insert(id);
         }
         // A walk is over in a third of this, its cancel included: its follow-up is lost, and the step is written again.
-        IntentState::Working if view.intent.opens() && age > ENTRY_AGE_MAX => {
+        IntentState::Working
+            if view.intent.opens() && age > ENTRY_AGE_MAX && !planted::is(Bug::FollowUpNotStepped) =>
+        {
             found.steps.insert(id);
         }
         IntentState::Ready | IntentState::Working => {}

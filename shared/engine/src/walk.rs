@@ -9,6 +9,7 @@ use domain::intent::Action;
 use domain::market::{OptionQuote, Points};
 use domain::money::{Price, Side, TickGrid};
 use domain::order::Attempt;
+use domain::planted::{self, Bug};
 use domain::setup::{Direction, SetupLevels};
 use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
@@ -208,6 +209,8 @@ fn keep_ground(terms: &Terms, wanted: Price, before: Option<Price>) -> Price {
 /// On the grid, within the bound, at least one tick; `None` where no such price exists.
 fn within(terms: &Terms, price: Price) -> Option<Price> {
     let bounded = match (terms.plan.side(), terms.bound) {
+        (Side::Buy, Some(_)) if planted::is(Bug::BoundIgnored) => terms.grid.up(terms.grid.up(price)),
+        (Side::Sell, _) if planted::is(Bug::OffTheGrid) => Price::from_cents(price.cents().saturating_sub(1)),
         (Side::Buy, Some(worst)) => terms.grid.floor(price.min(worst)),
         (Side::Buy, None) => terms.grid.floor(price),
         (Side::Sell, Some(worst)) => terms.grid.ceil(price.max(worst)),

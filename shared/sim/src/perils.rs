@@ -112,6 +112,8 @@ pub trait Witness {
     fn leaves(&self, request: &Request, perils: &Perils) {}
     /// The market comes to an order in the moment in which its change or its cancel arrives.
     fn races(&self, request: &Request) {}
+    /// The books did not answer a task.
+    fn unanswered(&self, task: u64) {}
     /// A peril happens.
     fn befalls(&self, fired: &Fired) {}
 }
@@ -271,12 +273,11 @@ impl Perils {
         let (peril, amount) = drawn?;
         let fired = Fired { site, call, peril, amount, task: self.running.get().task };
         self.fired.borrow_mut().push(fired);
-        match peril {
-            Peril::KillBefore => {
-                self.count(site, |it| it.killed_before = it.killed_before.saturating_add(1));
-            }
-            Peril::KillAfter => self.count(site, |it| it.killed_after = it.killed_after.saturating_add(1)),
-            _ => {}
+        if peril == Peril::KillBefore {
+            self.count(site, |it| it.killed_before = it.killed_before.saturating_add(1));
+        }
+        if peril == Peril::KillAfter {
+            self.count(site, |it| it.killed_after = it.killed_after.saturating_add(1));
         }
         self.told(|it| it.befalls(&fired));
         drawn

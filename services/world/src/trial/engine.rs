@@ -19,7 +19,7 @@ use domain::time::{NANOS_PER_SEC, UtcNanos};
 use sim::conformance::block_on;
 use sim::perils::{Peril, Perils, Port, Running, Script, Stop, mixed};
 
-use super::course::{Course, Incident};
+use super::course::{Course, Incident, What};
 use super::laws::{Entries, Laws};
 use super::parts::TrialParts;
 use super::tape::Tape;
@@ -527,12 +527,10 @@ impl Engine {
     }
 
     fn scope_of(&self, index: usize) -> Option<KillScope> {
-        match self.course.incidents.get(index)?.what {
-            super::course::What::Flip { of: Some(member), .. } => {
-                Some(KillScope::User(self.parts.members.get(member)?.account.user))
-            }
-            _ => Some(KillScope::Global),
+        if let What::Flip { of: Some(member), .. } = self.course.incidents.get(index)?.what {
+            return Some(KillScope::User(self.parts.members.get(member)?.account.user));
         }
+        Some(KillScope::Global)
     }
 
     // ---- the end ----

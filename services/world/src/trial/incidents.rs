@@ -162,7 +162,10 @@ impl Engine {
             (None, true) => return,
         };
         self.tape.show(&[series], now);
-        let order = ForeignOrder { account: number, series, side, quantity: 1, price: None, tag: None };
+        // Every other purchase is a bid that rests, and nobody ever meets it.
+        let rests = !closes && self.course.seed.is_multiple_of(2);
+        let price = rests.then(|| domain::money::Price::from_cents(5));
+        let order = ForeignOrder { account: number, series, side, quantity: 1, price, tag: None };
         self.parts.sandbox.borrow_mut().place_foreign(now, order);
     }
 

@@ -384,6 +384,10 @@ impl Witness for Laws {
         }
     }
 
+    fn unanswered(&self, task: u64) {
+        self.seen.borrow_mut().broken.insert(task);
+    }
+
     fn befalls(&self, fired: &Fired) {
         self.tell(|| format!("! {} at {} call {}", fired.peril.as_str(), fired.site, fired.call));
         let mut seen = self.seen.borrow_mut();
@@ -413,16 +417,16 @@ impl Laws {
         let Some(tag) = field("tag").and_then(OrderTag::parse) else {
             return self.violated(3, format!("an order left without a tag of ours: {:?}", field("tag")));
         };
+        // Without the books nothing stands for a request before it leaves: of those the broker's own orders are counted.
+        let is_marked = self.seen.borrow().marks.contains_key(&tag);
         let count = {
             let mut seen = self.seen.borrow_mut();
             let count = seen.posted.entry(tag).or_default();
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(u32::from(is_marked));
             *count
         };
         self.mix(short(tag.intent) ^ u64::from(tag.attempt.0));
-        // Without the books nothing stands for a request before it leaves: there the broker's own orders are counted.
-        let is_marked = self.seen.borrow().marks.contains_key(&tag);
-        if count > 1 && is_marked {
+        if count > 1 {
             self.violated(1, format!("the request of {tag} left {count} times"));
         }
         let now = self.time.now();

@@ -115,6 +115,19 @@ fn is_port(site: &Site) -> bool {
     !["queue", "stream", "schedule", "chain"].contains(&site.actor)
 }
 
+/// Plants `bug` and runs seeds until it is found: how many it took, and what gave it away. `None` after `seeds_max`.
+#[cfg(feature = "planted")]
+pub fn hunt(bug: domain::planted::Bug, seeds_max: u64) -> Option<(u64, Violation)> {
+    domain::planted::plant(Some(bug));
+    let classes = super::all_classes();
+    let found = (0..seeds_max).find_map(|seed| {
+        let outcome = run(&Ask { seed, classes: classes.clone(), is_told: false, faults: None });
+        outcome.violations.first().map(|it| (seed.saturating_add(1), it.clone()))
+    });
+    domain::planted::plant(None);
+    found
+}
+
 /// Runs the seeds from `start` on, on `jobs` threads. `progress` is told how many are done, now and then.
 pub fn run_many(
     start: u64,

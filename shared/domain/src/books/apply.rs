@@ -8,6 +8,7 @@ use crate::ids::{AttemptNo, IntentId};
 use crate::intent::{IntentHead, IntentState, OrderIntent, Origin};
 use crate::money::{Price, Side, Usd};
 use crate::order::{Attempt, AttemptState};
+use crate::planted::{self, Bug};
 use crate::ports::{Answer, IntentView, MarkRequest, NewIntent, Progress};
 use crate::position::{Fill, FillSource, FillStep, fill_step};
 use crate::symbol::OccSymbol;
@@ -157,7 +158,8 @@ pub fn stopped(view: &IntentView) -> Option<After> {
 ///
 /// Its charges are for one contract, at the average where the broker says it and at the limit until then.
 pub fn observed(head: &IntentHead, attempt: &Attempt, at: UtcNanos, source: FillSource) -> Option<Fill> {
-    if attempt.executed == 0 {
+    let is_dropped = planted::is(Bug::PartialFillDropped) && attempt.executed < attempt.quantity;
+    if attempt.executed == 0 || is_dropped {
         return None;
     }
     let average = attempt.average.and_then(|it| Price::parse(&it.to_string()).ok());
@@ -183,7 +185,10 @@ pub fn filled(fills: &[Fill]) -> u32 {
 
 /// The fill that settles `held` contracts of an entry; `None` when nothing is held or it was settled before.
 pub fn settled(view: &IntentView, held: u32, price: Usd, at: UtcNanos, source: FillSource) -> Option<Fill> {
-    if held == 0 || view.fills.iter().any(|it| it.attempt == SETTLEMENT) {
+    if planted::is(Bug::SettlementDropped)
+        || held == 0
+        || view.fills.iter().any(|it| it.attempt == SETTLEMENT)
+    {
         return None;
     }
     let head = view.intent.head();
@@ -264,7 +269,11 @@ fn merged(recorded: &Attempt, seen: &Attempt) -> Result<Attempt, Refusal> {
         quantity: recorded.quantity,
         price: seen.price,
         rung: seen.rung,
-        executed: recorded.executed.max(seen.executed),
+        executed: if planted::is(Bug::QuantityShrinks) {
+            seen.executed
+        } else {
+            recorded.executed.max(seen.executed)
+        },
         average: average(recorded, seen.executed, seen.average),
         marked_at: recorded.marked_at,
         repriced_at: seen.repriced_at,
@@ -275,6 +284,7 @@ fn merged(recorded: &Attempt, seen: &Attempt) -> Result<Attempt, Refusal> {
 /// The average of what executed: the one said with the larger quantity, and none where that one was not said.
 fn average(recorded: &Attempt, executed: u32, said: Option<Usd>) -> Option<Usd> {
     match executed.cmp(&recorded.executed) {
+        Ordering::Greater if planted::is(Bug::AverageKept) => said.or(recorded.average),
         Ordering::Greater => said,
         Ordering::Equal => said.or(recorded.average),
         Ordering::Less => recorded.average,
@@ -325,6 +335,7 @@ fn write_step(after: &mut After, seen: &Fill, step: FillStep) {
         FillStep::Nothing => {}
         FillStep::Add { from, to, price } => {
             let contracts = i64::from(to.saturating_sub(from));
+            let contracts = if planted::is(Bug::ChargedOnce) { 1 } else { contracts };
             let fill = Fill { from, to, price, fees: seen.fees.times(contracts), ..*seen };
             after.view.fills.push(fill);
             after.view.filled = after.view.filled.saturating_add(fill.contracts());

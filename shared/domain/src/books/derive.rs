@@ -132,7 +132,7 @@ fn entries<V: Borrow<IntentView>>(views: &[V]) -> Vec<Entry<'_>> {
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for view in views.iter().map(Borrow::borrow) {
         if let OrderIntent::Opening(opening) = &view.intent {
-            let settled = view.fills.iter().filter(|it| it.attempt == SETTLEMENT).map(|it| whole(it));
+            let settled = view.fills.iter().filter(|it| it.attempt == SETTLEMENT).map(whole);
             entries.push(Entry { view, opening, sales: settled.collect() });
         }
     }
@@ -144,7 +144,7 @@ fn entries<V: Borrow<IntentView>>(views: &[V]) -> Vec<Entry<'_>> {
             None => pooled.extend(&view.fills),
             Some(opening) => {
                 if let Some(entry) = entries.iter_mut().find(|it| it.opening.head.id == opening) {
-                    entry.sales.extend(view.fills.iter().map(|it| whole(it)));
+                    entry.sales.extend(view.fills.iter().map(whole));
                 }
             }
         }

@@ -8,6 +8,7 @@ use domain::intent::{IntentState, OrderIntent, Origin};
 use domain::kill::{KillRow, KillScope, KillState};
 use domain::money::Usd;
 use domain::order::Mark;
+use domain::planted::{self, Bug};
 use domain::ports::{
     Answer, Fence, IntentView, KillFlip, LedgerError, MarkRequest, Marking, Message, NewIntent, Progress,
     ReconciliationRun, Recorded, Written,
@@ -83,7 +84,9 @@ impl State {
             if request.kill_scopes.is_empty() {
                 return Err(refused(WHAT, "an entry names no scopes of the kill switch"));
             }
-            if let Some(killed) = self.stopping(&request.kill_scopes) {
+            if let Some(killed) = self.stopping(&request.kill_scopes)
+                && !planted::is(Bug::KillSwitchOutside)
+            {
                 return Ok(Marking::Killed(killed.clone()));
             }
         }
@@ -244,6 +247,9 @@ impl State {
         view: &IntentView,
         version: i64,
     ) -> Option<Late> {
+        if planted::is(Bug::NoCompareAndSet) {
+            return None;
+        }
         let latest = self.account(account).map(|it| it.lease.fence);
         if fence.is_some() && fence != latest {
             return Some(Late::LeaseLost);

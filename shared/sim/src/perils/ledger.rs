@@ -63,6 +63,7 @@ macro_rules! perilous {
                 Err(LedgerError::Unavailable { what: stringify!($name), why: why.to_owned() })
             };
             if let Some(why) = self.away(Access::$access, peril.map(|it| it.0)) {
+                self.perils.told(|it| it.unanswered(self.perils.running().task));
                 return unavailable(why);
             }
             let answer = self.inner.$name($($argument),*).await;
