@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p sim --bench broker`
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 use world::trial::many::{Totals, run_many};
 use world::trial::{Ask, Outcome, all_classes, run as run_one, shrink};
+
+use crate::clock::wall;
 
 /// What is simulated.
 #[derive(Debug, Args)]
@@ -108,7 +109,7 @@ pub(super) fn run(ask: &SimulateArgs, out: &mut impl Write) -> anyhow::Result<()
     if ask.planted {
         return planted(ask.seeds, out);
     }
-    let began = Instant::now();
+    let began = wall();
     let totals = match ask.seed {
         Some(seed) => {
             let outcome =
@@ -122,7 +123,7 @@ pub(super) fn run(ask: &SimulateArgs, out: &mut impl Write) -> anyhow::Result<()
         }
         None => many(ask)?,
     };
-    let summary = Summary::of(&totals, began.elapsed().as_secs_f64());
+    let summary = Summary::of(&totals, wall().since(began).as_secs_f64());
     if !ask.json {
         told(ask, &totals, &summary, out)?;
     }
@@ -137,13 +138,13 @@ fn many(ask: &SimulateArgs) -> anyhow::Result<Totals> {
     let processors = std::thread::available_parallelism().context("how many processors are there")?;
     let jobs = ask.jobs.map_or(processors.get(), usize::from);
     let step = (ask.seeds / 20).max(100);
-    let began = Instant::now();
+    let began = wall();
     let progress = |done: u64, broken: usize| {
         if !ask.json && done.is_multiple_of(step) {
             eprintln!(
                 "{done} of {} sessions, {broken} violations, {:.0} s",
                 ask.seeds,
-                began.elapsed().as_secs_f64()
+                wall().since(began).as_secs_f64()
             );
         }
     };

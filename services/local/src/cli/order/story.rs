@@ -124,7 +124,7 @@ fn gates(gates: &Value, out: &mut String) -> std::fmt::Result {
 /// Steps of the setup, lines of the audit and fills, by time; what was only looked at again is told once.
 fn events(story: &Value, out: &mut String) -> std::fmt::Result {
     let mut lines: Vec<(String, String)> = Vec::new();
-    for step in rows(&story["setup"]["transitions"]) {
+    for step in rows(story.pointer("/setup/transitions").unwrap_or(&Value::Null)) {
         let from =
             if step["from"].is_null() { String::new() } else { format!("{} to ", word(&step["from"])) };
         let text = format!(
@@ -216,7 +216,7 @@ fn plain(it: &Value) -> String {
     match it {
         Value::String(text) => text.clone(),
         Value::Null => "none".to_owned(),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => it.to_string(),
     }
 }
 

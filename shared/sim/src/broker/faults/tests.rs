@@ -451,9 +451,9 @@ fn a_storm_of_faults_is_the_same_storm_after_a_restart_in_its_middle() {
         let whole = storm(seed, usize::MAX);
         let kinds: std::collections::BTreeSet<Fault> = whole
             .iter()
-            .filter_map(|it| match it.event {
-                TranscriptEvent::FaultStruck { fault, .. } => Some(fault),
-                _ => None,
+            .filter_map(|it| {
+                let TranscriptEvent::FaultStruck { fault, .. } = it.event else { return None };
+                Some(fault)
             })
             .collect();
         assert!(kinds.len() >= 15, "{kinds:?}");
