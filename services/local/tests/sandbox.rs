@@ -1,10 +1,6 @@
 //! `claxton sandbox` as a process: how it starts, whom it serves, what it refuses, how it ends and goes on.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests: what fails here fails the test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: what fails here fails the test")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
