@@ -206,6 +206,9 @@ fn state<C: Clock>(shared: &Rc<Shared<C>>, control: &Control) -> Answer {
     let civil = |it: UtcNanos| it.new_york().strftime("%Y-%m-%d %H:%M:%S%.3f").to_string();
     let overview = shared.sandbox.borrow().overview();
     let session = overview.session;
+    // In this order: a clock that stands shows where it stands.
+    let held = control.clock.is_held();
+    let now = control.clock.now();
     let accounts: serde_json::Map<String, serde_json::Value> = overview
         .accounts
         .iter()
@@ -218,10 +221,10 @@ fn state<C: Clock>(shared: &Rc<Shared<C>>, control: &Control) -> Answer {
     let body = json!({
         "session": { "date": session.date, "open": civil(session.open), "close": civil(session.close) },
         "clock": {
-            "time": control.clock.now().to_string(),
-            "newYork": civil(control.clock.now()),
+            "time": now.to_string(),
+            "newYork": civil(now),
             "speed": control.clock.speed(),
-            "held": control.clock.is_held(),
+            "held": held,
             "holdsAt": control.clock.holds_at().map(civil),
         },
         "orders": { "known": overview.orders, "working": overview.working },

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use domain::market::{OptionQuote, Points, Quote, QuoteSide};
 use domain::ports::MarketNow;
-use domain::symbol::{OccSymbol, Root};
+use domain::symbol::{OccSymbol, Right, Root};
 use domain::time::UtcNanos;
+use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -36,9 +37,25 @@ struct QuoteRow<'a> {
     ask_date: Raw<'a>,
     last: Raw<'a>,
     trade_date: Raw<'a>,
+    strike: Raw<'a>,
+    expiration_date: Raw<'a>,
+    option_type: Raw<'a>,
 }
 
 impl QuoteRow<'_> {
+    /// Whether what the row says of its option is `series`. A broker was seen to answer with another instrument's row
+    /// under the symbol that was asked for; such a row is no quote.
+    fn is_of(&self, series: &OccSymbol) -> bool {
+        let right = match series.right {
+            Right::Call => "call",
+            Right::Put => "put",
+        };
+        let date = json::text(self.expiration_date).and_then(|it| it.parse::<Date>().ok());
+        json::strike(self.strike).is_none_or(|it| it == series.strike)
+            && date.is_none_or(|it| it == series.expiry)
+            && json::text(self.option_type).is_none_or(|it| it == right)
+    }
+
     /// Best bid and ask. A side of 0, or without a price, is nobody's; its time, 0 when it never had one, keeps the
     /// quote stale until there is one.
     fn quote(&self) -> Result<OptionQuote, Unreadable> {
@@ -66,14 +83,15 @@ fn option_quote(
     Ok(OptionQuote { ts, bid: bid_price, ask: ask_price, bid_size, ask_size })
 }
 
-/// The option quotes in a body, by series. Rows of other symbols are left out.
+/// The option quotes in a body, by series. Rows of other symbols are left out, and rows that tell of another series than
+/// their symbol does.
 ///
 /// # Errors
 /// [`Unreadable`] where the list, a symbol or an option's price cannot be read.
 pub fn quotes(body: &str) -> Result<Vec<(OccSymbol, OptionQuote)>, Unreadable> {
     let mut found = Vec::new();
     for (symbol, row) in quote_rows(body)? {
-        let Ok(series) = symbol.parse::<OccSymbol>() else { continue };
+        let Some(series) = symbol.parse::<OccSymbol>().ok().filter(|it| row.is_of(it)) else { continue };
         found.push((series, row.quote()?));
     }
     Ok(found)
@@ -87,7 +105,9 @@ pub fn market(body: &str, series: &OccSymbol) -> Result<MarketNow, Unreadable> {
     let mut now = MarketNow::default();
     for (symbol, row) in quote_rows(body)? {
         if symbol.parse() == Ok(*series) {
-            now.quote = Some(row.quote()?);
+            if row.is_of(series) {
+                now.quote = Some(row.quote()?);
+            }
         } else if symbol == series.underlying().as_str() {
             let value = json::text(row.last).and_then(|it| Points::parse(&it)).filter(|it| it.0 > 0);
             now.index = value.zip(json::whole(row.trade_date).and_then(json::epoch));

@@ -62,7 +62,7 @@ table! {
     another_series_quote: quotes, "asks for a quote", r#"{"fault": "wrong_instrument"}"#
         => "no quote", "order filled, 1 of 1 executed", "an order at 2.40 executed at 2.40";
     another_series_quote_under_the_right_name: quotes, "asks for a quote", r#"{"fault": "mislabelled_quote"}"#
-        => "1.00 to 1.10, 0 s old", "order filled, 1 of 1 executed", "an order at 2.40 executed at 2.40";
+        => "no quote", "order filled, 1 of 1 executed", "an order at 2.40 executed at 2.40";
     a_stale_quote: quotes, "asks for a quote", r#"{"fault": "stale_quote"}"#
         => "2.30 to 2.40, 60 s old", "order filled, 1 of 1 executed", "an order at 2.40 executed at 2.40";
     a_crossed_quote: quotes, "asks for a quote", r#"{"fault": "crossed_quote"}"#

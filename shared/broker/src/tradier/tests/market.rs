@@ -29,6 +29,29 @@ fn quotes_come_back_in_the_order_asked_with_gaps_for_what_is_not_known() {
 }
 
 #[test]
+fn a_row_that_tells_of_another_series_than_its_symbol_is_no_quote() {
+    let series: OccSymbol = SERIES.parse().unwrap();
+    let full = QUOTE.replace(
+        r#""strike":5610.0"#,
+        r#""strike":5610.0,"expiration_date":"2026-11-20","option_type":"call""#,
+    );
+    let asked = |row: &str| {
+        let body = format!(r#"{{"quotes":{{"quote":{row}}}}}"#);
+        let many = now(answering(200, &body).quotes(&[series])).unwrap()[0].is_some();
+        let one = now(answering(200, &body).market(series)).unwrap().quote.is_some();
+        (many, one)
+    };
+    assert_eq!(asked(&full), (true, true));
+    for (right, wrong) in [
+        (r#""strike":5610.0"#, r#""strike":5615.0"#),
+        (r#""expiration_date":"2026-11-20""#, r#""expiration_date":"2026-11-23""#),
+        (r#""option_type":"call""#, r#""option_type":"put""#),
+    ] {
+        assert_eq!(asked(&full.replace(right, wrong)), (false, false), "{wrong}");
+    }
+}
+
+#[test]
 fn a_series_and_its_index_come_in_one_request() {
     let index =
         r#"{"symbol":"SPX","type":"index","last":5611.25,"bid":null,"ask":null,"trade_date":1795186803000}"#;
