@@ -5,7 +5,7 @@
 //! world goes on, so that two workers meet on one intent; a killed one is dropped where it stood. The seed decides the
 //! session, its setups, the faults and the order of everything that happens at one instant.
 //!
-//! [`laws`] holds the invariants against every write into the books and every line of the broker's transcript.
+//! `laws` holds the invariants against every write into the books and every line of the broker's transcript.
 
 mod course;
 mod engine;
