@@ -171,7 +171,7 @@ fn count(field: Field<'_>) -> Option<u32> {
     whole(field).and_then(|it| u32::try_from(it).ok())
 }
 
-/// A side of a quote as [`super::quotes`] reads it: of 0, or without a price, it is nobody's.
+/// A side of a quote as [`fn@super::quotes`] reads it: of 0, or without a price, it is nobody's.
 fn side(price: Field<'_>, size: Field<'_>) -> Result<(Option<Price>, u32), Unreadable> {
     if price.and_then(json::text_of).is_none() {
         return Ok((None, 0));
