@@ -100,7 +100,7 @@ enum ConfigCommand {
 pub fn main() -> ExitCode {
     let claxton = Claxton::parse();
     let vars = environment();
-    lambda_kit::logs::init(&lambda_kit::env::Env::of(quiet_unless_asked(&vars)));
+    lambda_kit::logs::init(&lambda_kit::env::Env::of(quiet_unless_asked(&claxton.command, &vars)));
     let mut out = std::io::stdout().lock();
     match run(claxton.command, &vars, &mut out).and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -128,10 +128,12 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
     }
 }
 
-/// A terminal shows warnings alone, unless `CLAXTON_LOG` asks for more.
-fn quiet_unless_asked(vars: &[(String, String)]) -> Vec<(String, String)> {
+/// A terminal shows warnings alone, unless `CLAXTON_LOG` asks for more; a simulation nothing, for faults are what it is
+/// made of.
+fn quiet_unless_asked(command: &Command, vars: &[(String, String)]) -> Vec<(String, String)> {
     let asked = vars.iter().find(|it| it.0 == "CLAXTON_LOG" || it.0 == "RUST_LOG");
-    vec![asked.cloned().unwrap_or_else(|| ("CLAXTON_LOG".to_owned(), "warn".to_owned()))]
+    let level = if matches!(command, Command::Simulate(_)) { "off" } else { "warn" };
+    vec![asked.cloned().unwrap_or_else(|| ("CLAXTON_LOG".to_owned(), level.to_owned()))]
 }
 
 /// Runs something that listens and speaks, on this thread alone.
