@@ -194,6 +194,34 @@ pub struct MemVenue {
     streams: BTreeMap<String, AccountRef>,
 }
 
+impl MemVenue {
+    /// The account streams of `members`, connected at `at`.
+    pub(crate) fn connected(sandbox: &Rc<RefCell<Sandbox>>, members: &[Member], at: UtcNanos) -> Self {
+        let mut streams = BTreeMap::new();
+        for member in members {
+            let mut sandbox = sandbox.borrow_mut();
+            let token = Token::new(member.token.as_str());
+            let Some(session) = sandbox.open_stream(&token, StreamKind::Account, at) else { continue };
+            let message =
+                format!("{{\"events\":[\"order\"],\"sessionid\":\"{session}\",\"excludeAccounts\":[]}}");
+            if sandbox.attach(at, StreamKind::Account, &message).is_ok() {
+                streams.insert(session, member.account);
+            }
+        }
+        Self { sandbox: Rc::clone(sandbox), streams }
+    }
+
+    /// Frames that arrived.
+    pub(crate) fn arrived(&self) -> Vec<AccountFrame> {
+        let frames = self.sandbox.borrow_mut().take_frames();
+        let of = |frame: sim::broker::Frame| {
+            let account = *self.streams.get(&*frame.session)?;
+            Some(AccountFrame { account, text: frame.text.to_string() })
+        };
+        frames.into_iter().filter_map(of).collect()
+    }
+}
+
 impl Venue for MemVenue {
     fn on_market(&self, event: &MarketEvent) {
         self.sandbox.borrow_mut().on_market(event);
@@ -208,12 +236,7 @@ impl Venue for MemVenue {
     }
 
     async fn frames(&self) -> Vec<AccountFrame> {
-        let frames = self.sandbox.borrow_mut().take_frames();
-        let of = |frame: sim::broker::Frame| {
-            let account = *self.streams.get(&*frame.session)?;
-            Some(AccountFrame { account, text: frame.text.to_string() })
-        };
-        frames.into_iter().filter_map(of).collect()
+        self.arrived()
     }
 }
 
@@ -245,8 +268,7 @@ impl Simulated {
         enrol(&ledger, &secrets, &members, start).await?;
         let transport = Rc::new(InMemoryTransport::new(Rc::clone(&sandbox), Rc::clone(&clock)));
         let brokers = Connector::new(Rc::clone(&secrets), Rc::clone(&clock), transport, None);
-        let mut venue = MemVenue { sandbox, streams: BTreeMap::new() };
-        venue.connect(&members, start);
+        let venue = MemVenue::connected(&sandbox, &members, start);
         Ok(Self {
             ledger,
             secrets,
@@ -272,24 +294,6 @@ impl Simulated {
     /// The queues, for what somebody else puts into them.
     pub const fn queues(&self) -> &MemMail {
         &self.mail
-    }
-}
-
-impl MemVenue {
-    fn connect(&mut self, members: &[Member], at: UtcNanos) {
-        for member in members {
-            let mut sandbox = self.sandbox.borrow_mut();
-            let Some(session) =
-                sandbox.open_stream(&Token::new(member.token.as_str()), StreamKind::Account, at)
-            else {
-                continue;
-            };
-            let message =
-                format!("{{\"events\":[\"order\"],\"sessionid\":\"{session}\",\"excludeAccounts\":[]}}");
-            if sandbox.attach(at, StreamKind::Account, &message).is_ok() {
-                self.streams.insert(session, member.account);
-            }
-        }
     }
 }
 

@@ -226,7 +226,7 @@ impl Engine {
             }
             let lines = self.parts.sandbox.borrow_mut().take_transcript();
             self.laws.read(&lines);
-            let frames = self.parts.streams().taken();
+            let frames = self.parts.streams().arrived();
             let is_quiet = frames.is_empty();
             for frame in frames {
                 let times = match self.parts.perils.strike("stream", "frame", Port::Frame) {

@@ -1,18 +1,17 @@
 //! The parts of a trial: everything of [`crate::simulated`], each behind what can happen to it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use broker::connector::Connector;
 use domain::account::{AccountRef, AccountType, Environment, RiskLimits, Switches, UserSettings};
 use domain::ids::{AccountId, AccountNumber, UserId};
-use domain::market::MarketEvent;
 use domain::money::Usd;
 use domain::ports::Clock as _;
 use domain::secret::Token;
 use domain::time::UtcNanos;
-use sim::broker::{AccountConfig, Config, InMemoryTransport, Limits, Rules, Sandbox, StreamKind, UserConfig};
+use sim::broker::{AccountConfig, Config, InMemoryTransport, Limits, Rules, Sandbox, UserConfig};
 use sim::ledger::MemLedger;
 use sim::perils::{
     PerilousLedger, PerilousNotes, PerilousSecrets, PerilousSender, PerilousTransport, Perils, SkewedClock,
@@ -23,8 +22,8 @@ use uuid::Uuid;
 use super::course::Course;
 use super::mail::Mail;
 use super::tape::Tape;
-use crate::parts::{AccountFrame, Parts, SteeredClock, Venue};
-use crate::simulated::{EnrolError, Member, VirtualClock, enrol, switches};
+use crate::parts::{Parts, SteeredClock};
+use crate::simulated::{EnrolError, MemVenue, Member, VirtualClock, enrol, switches};
 
 type TrialClock = SkewedClock<Rc<VirtualClock>>;
 type TrialTransport = Rc<PerilousTransport<InMemoryTransport<Rc<VirtualClock>>>>;
@@ -66,59 +65,6 @@ pub(crate) fn traders() -> Vec<Member> {
     [1, 2].into_iter().filter_map(trader).collect()
 }
 
-/// The account streams of the members.
-#[derive(Debug)]
-pub(crate) struct Streams {
-    sandbox: Rc<RefCell<Sandbox>>,
-    of: BTreeMap<String, AccountRef>,
-}
-
-impl Streams {
-    fn connected(sandbox: &Rc<RefCell<Sandbox>>, members: &[Member], at: UtcNanos) -> Self {
-        let mut of = BTreeMap::new();
-        for member in members {
-            let mut sandbox = sandbox.borrow_mut();
-            let token = Token::new(member.token.as_str());
-            let Some(session) = sandbox.open_stream(&token, StreamKind::Account, at) else { continue };
-            let message =
-                format!("{{\"events\":[\"order\"],\"sessionid\":\"{session}\",\"excludeAccounts\":[]}}");
-            if sandbox.attach(at, StreamKind::Account, &message).is_ok() {
-                of.insert(session, member.account);
-            }
-        }
-        Self { sandbox: Rc::clone(sandbox), of }
-    }
-
-    /// Frames that arrived.
-    pub(crate) fn taken(&self) -> Vec<AccountFrame> {
-        let frames = self.sandbox.borrow_mut().take_frames();
-        let owned = frames.into_iter().filter_map(|it| {
-            self.of
-                .get(&*it.session)
-                .map(|account| AccountFrame { account: *account, text: it.text.to_string() })
-        });
-        owned.collect()
-    }
-}
-
-impl Venue for Streams {
-    fn on_market(&self, event: &MarketEvent) {
-        self.sandbox.borrow_mut().on_market(event);
-    }
-
-    fn next_due(&self) -> Option<UtcNanos> {
-        self.sandbox.borrow().next_due()
-    }
-
-    fn advance(&self, now: UtcNanos) {
-        self.sandbox.borrow_mut().advance(now);
-    }
-
-    async fn frames(&self) -> Vec<AccountFrame> {
-        self.taken()
-    }
-}
-
 /// What a session runs on.
 #[derive(Debug)]
 pub(crate) struct TrialParts {
@@ -136,7 +82,7 @@ pub(crate) struct TrialParts {
     ledger: PerilousLedger<MemLedger>,
     notes: PerilousNotes<MemNotes>,
     secrets: PerilousSecrets<MemSecrets>,
-    streams: Streams,
+    streams: MemVenue,
     brokers: Connector<PerilousSecrets<MemSecrets>, TrialTransport, TrialClock>,
     clock: TrialClock,
 }
@@ -157,7 +103,7 @@ impl TrialParts {
         let secrets = || PerilousSecrets::new(Rc::clone(&vault), Rc::clone(&perils));
         let brokers = Connector::new(secrets(), clock.clone(), Rc::clone(&transport), None);
         Ok(Self {
-            streams: Streams::connected(&sandbox, &members, course.start),
+            streams: MemVenue::connected(&sandbox, &members, course.start),
             ledger: PerilousLedger::new(Rc::clone(&books), Rc::clone(&perils)),
             notes: PerilousNotes::new(Rc::default(), Rc::clone(&perils)),
             sender: PerilousSender::new(Rc::clone(&queues), Rc::clone(&perils)),
@@ -176,7 +122,7 @@ impl TrialParts {
         })
     }
 
-    pub(crate) const fn streams(&self) -> &Streams {
+    pub(crate) const fn streams(&self) -> &MemVenue {
         &self.streams
     }
 
@@ -211,7 +157,7 @@ impl Parts for TrialParts {
     type Notes = PerilousNotes<MemNotes>;
     type Secrets = PerilousSecrets<MemSecrets>;
     type Mail = Mail;
-    type Venue = Streams;
+    type Venue = MemVenue;
     type Clock = TrialClock;
 
     fn ledger(&self) -> &Self::Ledger {
@@ -229,7 +175,7 @@ impl Parts for TrialParts {
     fn mail(&self) -> &Mail {
         &self.queues
     }
-    fn venue(&self) -> &Streams {
+    fn venue(&self) -> &MemVenue {
         &self.streams
     }
     fn clock(&self) -> &TrialClock {
