@@ -2,13 +2,14 @@
 
 use desk::{Desk, DeskError, Slot, Submitted};
 use domain::calendar::Session;
-use domain::ids::AttemptNo;
+use domain::ids::{AttemptNo, IntentId};
 use domain::intent::{
-    ClosingIntent, IntentState, OpeningIntent, OrderIntent, Origin, approve_closing, approve_opening,
+    Action, ClosingIntent, IntentState, OpeningIntent, OrderIntent, Origin, approve_closing, approve_opening,
 };
 use domain::kill::scopes_for;
 use domain::market::OptionQuote;
 use domain::money::Price;
+use domain::order::AttemptState;
 use domain::planted::{self, Bug};
 use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, HandleError, IntentView, Ledger, Message, OwnedNotes, Queue,
@@ -19,7 +20,7 @@ use engine::gates::{self, GateInputs, SIGNAL_AGE_MAX};
 use engine::walk::{self, Next, Rung};
 
 use crate::follow::INDEX_AGE_MAX;
-use crate::{BROKER, EARLY_WAIT, Orders, Work, follow};
+use crate::{BROKER, EARLY_WAIT, Orders, Work, follow, protect};
 
 /// How often a close looks for its position at the broker before it is called missing: the list may lag a fill.
 const MISSING_LOOKS_MAX: usize = 8;
@@ -43,6 +44,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                 self.write(work, progress).await
             }
             OrderIntent::Opening(opening) => self.open(work, opening).await,
+            OrderIntent::Closing(closing) if closing.head.action.protects() => {
+                self.shelter(work, closing).await
+            }
             OrderIntent::Closing(closing) => self.close(work, closing).await,
         }
     }
@@ -161,11 +165,14 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             let progress = self.bare(work, IntentState::Done, reason, "nothing is left to close", None);
             return self.write(work, progress).await;
         }
-        let long = match work.broker.positions().await {
-            Ok(positions) => {
-                let here = positions.iter().filter(|it| it.series == closing.head.series);
-                here.map(|it| u32::try_from(it.quantity).unwrap_or(0)).sum::<u32>()
-            }
+        if self.strays_work(work, closing).await? {
+            let due = self.clock.now().plus(EARLY_WAIT);
+            let what = "waiting for an order to end that stands in the way";
+            let progress = self.bare(work, work.view.state, "", what, Some(due));
+            return self.write(work, progress).await;
+        }
+        let long = match self.long(work, closing).await {
+            Ok(long) => long,
             Err(error) => return self.ask_again(work, &error).await,
         };
         if long == 0 {
@@ -183,25 +190,104 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         self.submitted(desk.submit_close(closing, bound, slot).await)
     }
 
+    /// What the broker shows of the series, ours and foreign.
+    pub(crate) async fn long(
+        &self,
+        work: &Work<'_, B::Account>,
+        closing: &ClosingIntent,
+    ) -> Result<u32, BrokerError> {
+        let positions = work.broker.positions().await?;
+        let here = positions.iter().filter(|it| it.series == closing.head.series);
+        Ok(here.map(|it| u32::try_from(it.quantity).unwrap_or(0)).sum::<u32>())
+    }
+
     /// Asks the earlier intents of the same setup to stop, and tells whether one still works: two orders of ours never
-    /// work on one series at once, and what an entry filled is known only when it has ended.
+    /// work on the same contracts at once, and what an entry filled is known only when it has ended. A protection is
+    /// worked here and now: its cancel should cost a close no more than the broker needs for it.
     async fn earlier_still_work(
         &self,
         work: &Work<'_, B::Account>,
         closing: &ClosingIntent,
     ) -> Result<bool, HandleError> {
         let Origin::Setup(setup) = closing.head.origin else { return Ok(false) };
-        let now = self.clock.now();
         let mut waiting = false;
-        for earlier in self.ledger.intents_of(&work.account, setup).await? {
-            if earlier.intent.head().sequence < closing.head.sequence && !earlier.state.is_final() {
-                waiting = true;
-                if !earlier.stop_requested {
-                    self.ledger.request_stop(&work.account, earlier.intent.head().id, now).await?;
-                }
+        let intents = self.ledger.intents_of(&work.account, setup).await?;
+        for earlier in &intents {
+            let head = earlier.intent.head();
+            if head.sequence >= closing.head.sequence || earlier.state.is_final() {
+                continue;
             }
+            if protect::stays(head.action, closing.head.action)
+                && !self.is_in_the_way(work, closing, &intents).await?
+            {
+                continue;
+            }
+            waiting |= !self.make_way(work, earlier).await?;
         }
         Ok(waiting)
+    }
+
+    /// Whether what rests beside a close leaves it too few contracts: the user's share for T1 was changed meanwhile, or
+    /// contracts were sold by hand.
+    async fn is_in_the_way(
+        &self,
+        work: &Work<'_, B::Account>,
+        closing: &ClosingIntent,
+        intents: &[IntentView],
+    ) -> Result<bool, HandleError> {
+        let left = self.left_to_close(work, closing).await?;
+        let Ok(long) = self.long(work, closing).await else { return Ok(false) };
+        Ok(left.min(long).saturating_add(protect::resting_of(intents, Action::ProtectRunner)) > long)
+    }
+
+    /// Asks an intent to stop; true when it has ended.
+    async fn make_way(&self, work: &Work<'_, B::Account>, earlier: &IntentView) -> Result<bool, HandleError> {
+        let id = earlier.intent.head().id;
+        if !earlier.stop_requested {
+            self.ledger.request_stop(&work.account, id, self.clock.now()).await?;
+        }
+        if !earlier.intent.head().action.protects() {
+            return Ok(false);
+        }
+        // Once to cancel, once to read what became of it.
+        for _ in 0..2 {
+            let Some(view) = self.ledger.intent(&work.account, id).await? else { return Ok(false) };
+            if view.state.is_final() {
+                return Ok(true);
+            }
+            let (account, broker) = (work.account, work.broker);
+            let protection = Work { account, broker, view, fence: work.fence, source: work.source };
+            Box::pin(self.advance(&protection)).await?;
+        }
+        let view = self.ledger.intent(&work.account, id).await?;
+        Ok(view.is_some_and(|it| it.state.is_final()))
+    }
+
+    /// After a refusal: whether an order of ours works in the series that the books no longer know of, a request of a
+    /// protection that was given up and arrived after all. It is cancelled.
+    async fn strays_work(
+        &self,
+        work: &Work<'_, B::Account>,
+        closing: &ClosingIntent,
+    ) -> Result<bool, HandleError> {
+        let (Origin::Setup(setup), Some(AttemptState::Rejected)) =
+            (closing.head.origin, work.view.last_attempt().map(|it| it.state))
+        else {
+            return Ok(false);
+        };
+        let Ok(orders) = work.broker.orders().await else { return Ok(false) };
+        let intents = self.ledger.intents_of(&work.account, setup).await?;
+        let ended = intents.iter().filter(|it| it.state.is_final() && !it.intent.opens());
+        let ended: Vec<IntentId> = ended.map(|it| it.intent.head().id).collect();
+        let mut works = false;
+        for order in orders.iter().filter(|it| !it.status.is_final()) {
+            if order.tag.is_some_and(|tag| ended.contains(&tag.intent)) {
+                works = true;
+                // None of a cancel's answers is a verdict: the next look reads the list.
+                drop(work.broker.cancel(order.id).await);
+            }
+        }
+        Ok(works)
     }
 
     /// Contracts of the amount that are held by our books and not closed by this intent yet.
@@ -213,10 +299,18 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let owned = self.ledger.owned(&work.account, self.clock.now().new_york_date()).await?;
         let entry = owned.iter().find(|it| Some(it.opening) == closing.opening);
         let Some(entry) = entry else { return Ok(0) };
-        // The amount is of what the entry filled; what this intent closed already is part of it.
-        let held_before = entry.held().saturating_add(work.view.filled);
+        // The amount is of what the entry filled; what was closed of it already, by this intent or by the protection of
+        // the same contracts, is part of it.
+        let closed = match (closing.head.origin, closing.head.action) {
+            (Origin::Setup(setup), Action::TakeProfit1) => {
+                let intents = self.ledger.intents_of(&work.account, setup).await?;
+                engine::protect::sold_of_t1(&intents, entry.opening)
+            }
+            _ => work.view.filled,
+        };
+        let held_before = entry.held().saturating_add(closed);
         let amount = closing.amount.of(entry.bought, held_before);
-        Ok(amount.saturating_sub(work.view.filled).min(entry.held()))
+        Ok(amount.saturating_sub(closed).min(entry.held()))
     }
 
     /// Our books hold it, the broker does not: closed by hand, or its list lags. Asked a few times, then told.
@@ -280,7 +374,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         }
     }
 
-    fn slot_at(&self, work: &Work<'_, B::Account>, price: Price, next_step: UtcNanos) -> Slot {
+    pub(crate) fn slot_at(&self, work: &Work<'_, B::Account>, price: Price, next_step: UtcNanos) -> Slot {
         Slot {
             account: work.account,
             version: work.view.version,
@@ -292,7 +386,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// What the desk did is written; what it could not do is tried again by the follow-up that the mark wrote.
-    fn submitted(&self, outcome: Result<Submitted, DeskError>) -> Result<(), HandleError> {
+    pub(crate) fn submitted(&self, outcome: Result<Submitted, DeskError>) -> Result<(), HandleError> {
         match outcome {
             Ok(Submitted::Answered { .. } | Submitted::Killed(_) | Submitted::Stale) => Ok(()),
             Ok(Submitted::LeaseLost) => Err(crate::lease_lost()),

@@ -65,7 +65,12 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         if work.view.stop_requested || seen.cancel_at.is_some() {
             return self.cancel(work, seen, "superseded").await;
         }
-        self.rung(work, seen).await
+        match &work.view.intent {
+            OrderIntent::Closing(closing) if closing.head.action.protects() => {
+                self.rest(work, closing, seen).await
+            }
+            OrderIntent::Opening(_) | OrderIntent::Closing(_) => self.rung(work, seen).await,
+        }
     }
 
     /// The broker works the order no more. An entry is over; a close goes on until nothing is left.
@@ -89,7 +94,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// Asks for the order's end and reads it until it has ended.
-    async fn cancel(
+    pub(crate) async fn cancel(
         &self,
         work: &Work<'_, B::Account>,
         seen: Attempt,

@@ -8,6 +8,7 @@
 
 mod begin;
 mod follow;
+mod protect;
 mod resolve;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use domain::account::{AccountRef, Switches};
 use domain::books;
 use domain::ids::{BrokerOrderId, IntentId};
-use domain::intent::{IntentState, Origin};
+use domain::intent::{IntentState, OrderIntent, Origin};
 use domain::order::{Attempt, BrokerOrder};
 use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, EARLY_TRIES_MAX, Fence, HandleError, IntentView, Ledger,
@@ -156,11 +157,16 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     ) -> Result<(), HandleError> {
         let broker = self.brokers.account(account).await?;
         let work = Work { account: *account, broker: &broker, view, fence, source };
+        self.advance(&work).await
+    }
+
+    /// One step of the intent in hand.
+    async fn advance(&self, work: &Work<'_, B::Account>) -> Result<(), HandleError> {
         match work.view.last_attempt() {
-            Some(last) if last.state.is_unresolved() => self.resolve(&work, last).await,
-            Some(last) if !last.state.is_final() => self.follow(&work, last).await,
-            Some(last) if work.view.state.is_final() => self.late(&work, last).await,
-            Some(_) | None => self.begin(&work).await,
+            Some(last) if last.state.is_unresolved() => self.resolve(work, last).await,
+            Some(last) if !last.state.is_final() => self.follow(work, last).await,
+            Some(last) if work.view.state.is_final() => self.late(work, last).await,
+            Some(_) | None => self.begin(work).await,
         }
     }
 
@@ -244,6 +250,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     /// Writes a progress; after an execution also what is owned, outside the database.
     async fn write(&self, work: &Work<'_, B::Account>, progress: Progress) -> Result<(), HandleError> {
         let executed = !progress.fills.is_empty();
+        if let OrderIntent::Opening(opening) = &work.view.intent
+            && executed
+        {
+            self.protect(opening).await?;
+        }
         match self.ledger.record_progress(&progress).await? {
             Written::Version(_) if executed => self.note_owned(&work.account).await,
             // Stale: somebody else wrote, and their follow-up goes on.

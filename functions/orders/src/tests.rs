@@ -27,6 +27,8 @@ use sim::vault::{MemNotes, MemSecrets};
 
 use super::*;
 
+mod protect;
+
 #[derive(Clone, Default)]
 struct Hand(Rc<Cell<UtcNanos>>);
 

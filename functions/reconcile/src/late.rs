@@ -3,9 +3,11 @@
 
 use domain::account::AccountRef;
 use domain::books;
+use domain::intent::OrderIntent;
 use domain::order::{Attempt, AttemptEvent, BrokerOrder};
 use domain::ports::{Brokers, Clock, HandleError, IntentView, Ledger, Progress};
 use domain::position::FillSource;
+use engine::protect;
 
 use crate::{Reconcile, Seen};
 
@@ -26,6 +28,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             let learned = learned(view, &seen.orders);
             if !learned.is_empty() {
                 booked = booked.saturating_add(1);
+                self.protect(view, &learned).await?;
                 self.ledger.record_progress(&self.facts(account, view, &learned)).await?;
             }
             for order in still_working(view, &seen.orders) {
@@ -33,6 +36,18 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             }
         }
         Ok(booked)
+    }
+
+    /// What an entry bought late is protected like the rest.
+    async fn protect(&self, view: &IntentView, learned: &[Attempt]) -> Result<(), HandleError> {
+        let OrderIntent::Opening(opening) = &view.intent else { return Ok(()) };
+        if learned.iter().any(|it| it.executed > 0) {
+            let settings = self.ledger.settings(opening.head.account.user).await?;
+            for new in protect::intents(opening, settings.t1_fraction_bp, self.clock.now()) {
+                self.ledger.record_intent(&new).await?;
+            }
+        }
+        Ok(())
     }
 
     fn facts(&self, account: &AccountRef, view: &IntentView, learned: &[Attempt]) -> Progress {

@@ -1,10 +1,11 @@
 //! Closing intents: for every account that opened something on this setup.
 
 use domain::account::AccountRef;
+use domain::ids::IntentId;
 use domain::intent::{
     Action, CloseAmount, ClosingIntent, IntentHead, IntentState, OrderIntent, Origin, intent_id,
 };
-use domain::ports::{Clock, HandleError, Ledger, NewIntent};
+use domain::ports::{Clock, HandleError, IntentView, Ledger, NewIntent};
 use domain::setup::TransitionRecord;
 
 use crate::Transitions;
@@ -41,7 +42,8 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
             Closing::T1 => CloseAmount::FractionBp(self.t1_fraction(account).await?),
             Closing::T2 | Closing::Stop | Closing::Terminal => CloseAmount::All,
         };
-        for opened in self.ledger.intents_of(account, setup).await? {
+        let intents = self.ledger.intents_of(account, setup).await?;
+        for opened in &intents {
             let OrderIntent::Opening(opening) = &opened.intent else { continue };
             // What was never sent, or ended without a fill, leaves nothing to close. What still works may fill yet.
             if opened.state.is_final() && opened.filled == 0 {
@@ -60,6 +62,10 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
                 decided_at: self.clock.now(),
             };
             let reason = record.transition.reason.clone();
+            let amount = match closing {
+                Closing::T1 => protected_share(&intents, opening.head.id).unwrap_or(amount),
+                Closing::T2 | Closing::Stop | Closing::Terminal => amount,
+            };
             let intent = ClosingIntent { head, opening: Some(opening.head.id), amount, reason };
             let new = NewIntent {
                 intent: OrderIntent::Closing(intent),
@@ -73,4 +79,16 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
         }
         Ok(())
     }
+}
+
+/// T1 closes what its protection rests for: the user's share as it was when the entry filled.
+fn protected_share(intents: &[IntentView], opening: IntentId) -> Option<CloseAmount> {
+    intents.iter().find_map(|it| match &it.intent {
+        OrderIntent::Closing(closing)
+            if closing.opening == Some(opening) && closing.head.action == Action::ProtectT1 =>
+        {
+            Some(closing.amount)
+        }
+        OrderIntent::Closing(_) | OrderIntent::Opening(_) => None,
+    })
 }

@@ -84,6 +84,11 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
                 }
             }
         }
+        if moves_the_stop(&record) {
+            for account in self.ledger.active_accounts().await? {
+                self.price_anew(&account, setup).await?;
+            }
+        }
         // Every intent above is keyed by its id: a crash before this line repeats them without effect.
         Ok(self.ledger.mark_handled(setup, sequence).await?)
     }
@@ -98,12 +103,32 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
         Ok(self.ledger.send_later(Queue::Transitions, &again, self.clock.now().plus(EARLY_WAIT)).await?)
     }
 
+    /// The stop moved: what rests at the broker is looked at now and not at its next look. A step for a version that moved
+    /// on meanwhile is dropped, and whoever moved it read the same stop.
+    async fn price_anew(&self, account: &AccountRef, setup: SetupId) -> Result<(), HandleError> {
+        for view in self.ledger.intents_of(account, setup).await? {
+            let head = view.intent.head();
+            if head.action.protects() && !view.state.is_final() {
+                let (account, intent, version) = (head.account, head.id, view.version);
+                let step = Message::Step { account, intent, version, tries: 0 };
+                self.ledger.send_later(step.queue(false), &step, self.clock.now()).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn t1_fraction(&self, account: &AccountRef) -> Result<u32, HandleError> {
         Ok(self.ledger.settings(account.user).await?.t1_fraction_bp)
     }
 }
 
-/// What a step asks for. A move of the trail asks nothing: the stop is watched on the index.
+/// Whether a step leaves the stop elsewhere: a move of the trail, or T1, from which on it stands at break-even.
+fn moves_the_stop(record: &TransitionRecord) -> bool {
+    let step = &record.transition;
+    step.from.is_some_and(SetupState::is_live) && step.to.is_live()
+}
+
+/// What a step asks for. A move of the trail asks for no close: the stop is watched on the index.
 fn wanted(record: &TransitionRecord) -> Wanted {
     let step = &record.transition;
     let was_live = step.from.is_some_and(SetupState::is_live);

@@ -201,3 +201,39 @@ fn the_sessions_end_writes_no_intent_and_a_move_of_the_trail_neither() {
         assert_eq!(before, bench.intents(0, setup).len());
     }
 }
+
+#[test]
+fn a_moved_stop_has_the_disaster_orders_looked_at_now_and_t1_closes_the_share_they_rest_for() {
+    let bench = Bench::new();
+    let setup = bench.record(&[S::Ready, S::Triggered, S::T1Hit, S::T1Hit]);
+    for sequence in 0..=2 {
+        bench.handle(setup, sequence, 0).unwrap();
+    }
+    let entry = bench.intents(0, setup).remove(0);
+    let domain::intent::OrderIntent::Opening(opening) = &entry.intent else { panic!("{entry:?}") };
+    block_on(async {
+        for new in engine::protect::intents(opening, 3_000, bench.clock.now()) {
+            bench.ledger.record_intent(&new).await.unwrap();
+        }
+        let rows = bench.ledger.due_outbox(at(23, 0, 0), 100).await.unwrap();
+        let ids: Vec<i64> = rows.iter().map(|it| it.id).collect();
+        bench.ledger.mark_sent(&ids, at(23, 0, 0)).await.unwrap();
+    })
+    .unwrap();
+    let looked_at = || {
+        let rows = block_on(bench.ledger.due_outbox(at(23, 0, 0), 100)).unwrap().unwrap();
+        let steps = rows.iter().filter_map(|it| match it.message {
+            Message::Step { intent, version: 1, .. } if it.queue == Queue::Exits => Some(intent),
+            _ => None,
+        });
+        let protections = bench.intents(0, setup).into_iter().filter(|it| it.intent.head().action.protects());
+        let ids: Vec<_> = protections.map(|it| it.intent.head().id).collect();
+        steps.filter(|it| ids.contains(it)).count()
+    };
+    assert_eq!(looked_at(), 0);
+    bench.handle(setup, 3, 0).unwrap();
+    assert_eq!(looked_at(), 2, "T1 moves the stop to break-even");
+    let close = bench.intents(0, setup).into_iter().find(|it| it.intent.head().action == Action::TakeProfit1);
+    let domain::intent::OrderIntent::Closing(close) = close.unwrap().intent else { panic!() };
+    assert_eq!(close.amount, domain::intent::CloseAmount::FractionBp(3_000));
+}

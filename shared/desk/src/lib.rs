@@ -20,6 +20,7 @@ use domain::ports::{
     Answer, BrokerError, BrokerPort, Clock, CredentialChange, Fence, Ledger, LedgerError, MarkRequest,
     Marking, Written,
 };
+use domain::ticket::{ProtectiveTicket, StopLimit};
 use domain::time::UtcNanos;
 
 /// How long after its mark the outcome of an attempt is asked for when no answer was recorded.
@@ -88,8 +89,22 @@ pub struct Desk<'a, L, B, C> {
 
 /// What differs between an entry and a close.
 enum Kind<'a> {
-    Entry { approved: &'a Approved<OpeningIntent>, scopes: Vec<KillScope>, gates: &'a [GateCheck] },
-    Close { intent: &'a ClosingIntent, bound: &'a Approved<CloseBound> },
+    Entry {
+        approved: &'a Approved<OpeningIntent>,
+        scopes: Vec<KillScope>,
+        gates: &'a [GateCheck],
+    },
+    Close {
+        intent: &'a ClosingIntent,
+        bound: &'a Approved<CloseBound>,
+    },
+    /// A close that rests: its terms, and how many moves of the trail they took in.
+    Protection {
+        intent: &'a ClosingIntent,
+        bound: &'a Approved<CloseBound>,
+        terms: StopLimit,
+        moves: u16,
+    },
 }
 
 impl Kind<'_> {
@@ -100,14 +115,28 @@ impl Kind<'_> {
     fn quantity(&self) -> u32 {
         match self {
             Kind::Entry { approved, .. } => approved.get().quantity,
-            Kind::Close { bound, .. } => bound.get().quantity(),
+            Kind::Close { bound, .. } | Kind::Protection { bound, .. } => bound.get().quantity(),
         }
     }
 
-    fn ticket(&self, mark: &Mark, price: Price) -> Ticket {
+    /// The one request of an attempt.
+    async fn place<B: BrokerPort>(
+        &self,
+        broker: &B,
+        mark: &Mark,
+        price: Price,
+    ) -> Result<BrokerOrderId, BrokerError> {
         match self {
-            Kind::Entry { approved, .. } => Ticket::buy_to_open(approved, mark, self.quantity(), price),
-            Kind::Close { intent, bound } => Ticket::sell_to_close(bound, mark, intent.head.series, price),
+            Kind::Entry { approved, .. } => {
+                broker.place(&Ticket::buy_to_open(approved, mark, self.quantity(), price)).await
+            }
+            Kind::Close { intent, bound } => {
+                broker.place(&Ticket::sell_to_close(bound, mark, intent.head.series, price)).await
+            }
+            Kind::Protection { intent, bound, terms, .. } => {
+                let ticket = ProtectiveTicket::sell_to_close(bound, mark, intent.head.series, *terms);
+                broker.place_protection(&ticket).await
+            }
         }
     }
 }
@@ -140,6 +169,23 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
         self.submit(Kind::Close { intent, bound: &bound }, slot).await
     }
 
+    /// Sends a protection that rests at the broker, bounded by what is held. The bound is used up. The attempt's price is
+    /// its limit, and its rung says how many moves of the trail its terms took in.
+    ///
+    /// # Errors
+    /// [`DeskError`] when the ledger fails, as for entries.
+    pub async fn submit_protection(
+        &self,
+        intent: &ClosingIntent,
+        bound: Approved<CloseBound>,
+        slot: Slot,
+        terms: StopLimit,
+        moves: u16,
+    ) -> Result<Submitted, DeskError> {
+        let slot = Slot { price: terms.limit(), ..slot };
+        self.submit(Kind::Protection { intent, bound: &bound, terms, moves }, slot).await
+    }
+
     /// Sends a flatten's close with the books down: the derived tag, looked up just before, stands for the row. What the
     /// broker says is booked afterwards, by reconciliation.
     ///
@@ -163,9 +209,9 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
             Marking::Stale => return Ok(Submitted::Stale),
             Marking::LeaseLost => return Ok(Submitted::LeaseLost),
         };
-        let mut reply = self.broker.place(&kind.ticket(&mark, slot.price)).await;
+        let mut reply = kind.place(self.broker, &mark, slot.price).await;
         if planted::is(Bug::RetryPost) && matches!(reply, Err(BrokerError::Unknown { .. })) {
-            reply = self.broker.place(&kind.ticket(&mark, slot.price)).await;
+            reply = kind.place(self.broker, &mark, slot.price).await;
         }
         if let Err(BrokerError::Authentication { .. }) = &reply {
             // Its user is told once; what was held stays visible and closable by hand.
@@ -182,7 +228,9 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
             Kind::Entry { approved, scopes, gates } => {
                 (approved.get().head.id, Side::Buy, scopes.clone(), gates.to_vec())
             }
-            Kind::Close { intent, .. } => (intent.head.id, Side::Sell, Vec::new(), Vec::new()),
+            Kind::Close { intent, .. } | Kind::Protection { intent, .. } => {
+                (intent.head.id, Side::Sell, Vec::new(), Vec::new())
+            }
         };
         MarkRequest {
             account: slot.account,
@@ -246,7 +294,10 @@ fn marked_attempt(kind: &Kind<'_>, slot: &Slot, mark: &Mark) -> Attempt {
         side: if kind.opens() { Side::Buy } else { Side::Sell },
         quantity: kind.quantity(),
         price: slot.price,
-        rung: 0,
+        rung: match kind {
+            Kind::Entry { .. } | Kind::Close { .. } => 0,
+            Kind::Protection { moves, .. } => *moves,
+        },
         executed: 0,
         average: None,
         marked_at: mark.at,

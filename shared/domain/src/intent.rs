@@ -39,12 +39,24 @@ pub enum Action {
     Terminal,
     /// Closes before the last trade, whatever the setup says.
     Flatten,
+    /// Rests at the broker and closes what T1 would, should the market fall through the stop with us away.
+    ProtectT1,
+    /// The same for what T1 leaves: the runner.
+    ProtectRunner,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 6] =
-        [Self::Enter, Self::TakeProfit1, Self::TakeProfit2, Self::Stop, Self::Terminal, Self::Flatten];
+    pub const ALL: [Self; 8] = [
+        Self::Enter,
+        Self::TakeProfit1,
+        Self::TakeProfit2,
+        Self::Stop,
+        Self::Terminal,
+        Self::Flatten,
+        Self::ProtectT1,
+        Self::ProtectRunner,
+    ];
 
     /// The name in ids, rows and messages.
     pub const fn as_str(self) -> &'static str {
@@ -55,12 +67,19 @@ impl Action {
             Self::Stop => "stop",
             Self::Terminal => "terminal",
             Self::Flatten => "flatten",
+            Self::ProtectT1 => "protect_t1",
+            Self::ProtectRunner => "protect_runner",
         }
     }
 
     /// Reads a name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+
+    /// Whether it rests at the broker instead of being worked: a disaster order.
+    pub const fn protects(self) -> bool {
+        matches!(self, Self::ProtectT1 | Self::ProtectRunner)
     }
 }
 
@@ -150,6 +169,8 @@ pub enum CloseAmount {
     /// This share of what the entry filled, in basis points; at least one contract, leaving at least one where the
     /// entry filled two or more.
     FractionBp(u32),
+    /// What [`CloseAmount::FractionBp`] of the same share leaves.
+    RestBp(u32),
     /// All that is left.
     All,
 }
@@ -163,11 +184,14 @@ impl CloseAmount {
     /// assert_eq!(CloseAmount::FractionBp(5_000).of(5, 5), 3); // rounds half up
     /// assert_eq!(CloseAmount::FractionBp(5_000).of(1, 1), 1); // one contract closes whole
     /// assert_eq!(CloseAmount::FractionBp(9_999).of(4, 4), 3); // a runner stays
+    /// assert_eq!(CloseAmount::RestBp(5_000).of(5, 5), 2); // what the target leaves
+    /// assert_eq!(CloseAmount::RestBp(5_000).of(1, 1), 0);
     /// assert_eq!(CloseAmount::All.of(5, 2), 2);
     /// ```
     pub fn of(self, filled: u32, held: u32) -> u32 {
         match self {
             Self::All => held,
+            Self::RestBp(bp) => filled.saturating_sub(Self::FractionBp(bp).of(filled, filled)).min(held),
             Self::FractionBp(_) if filled <= 1 => held,
             Self::FractionBp(bp) => {
                 let exact = u64::from(filled) * u64::from(bp.min(10_000));

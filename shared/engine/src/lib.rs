@@ -7,6 +7,7 @@ pub mod flatten;
 pub mod gates;
 pub mod pricing;
 pub mod profile;
+pub mod protect;
 pub mod reconcile;
 pub mod report;
 pub mod selection;

@@ -22,6 +22,8 @@ pub const SUBMISSION_AGE_MAX: Duration = Duration::from_secs(30);
 pub const CLOSE_AGE_MAX: Duration = Duration::from_secs(60);
 /// An entry that works longer than this does not end by itself.
 pub const ENTRY_AGE_MAX: Duration = Duration::from_secs(60);
+/// A protection whose prices are older than this is looked after by nobody.
+pub const PROTECTION_AGE_MAX: Duration = Duration::from_secs(7 * 60);
 /// The broker's lists may lag an order, and its averages a fill, by this much.
 pub const LAG_MAX: Duration = Duration::from_secs(5);
 
@@ -163,6 +165,13 @@ fn compare_intent(books: &Books<'_>, view: &IntentView, found: &mut Found) {
     let started = view.attempts.first().map_or(view.intent.head().decided_at, |it| it.marked_at);
     let age = books.now.since(started);
     match view.state {
+        // It rests for as long as something is held; one that nobody looked at for so long lost its follow-up.
+        IntentState::Ready | IntentState::Working if view.intent.head().action.protects() => {
+            let looked_at = view.last_attempt().map_or(view.intent.head().decided_at, |it| it.repriced_at);
+            if books.now.since(looked_at) > PROTECTION_AGE_MAX {
+                found.steps.insert(id);
+            }
+        }
         IntentState::Working if !view.intent.opens() && age > CLOSE_AGE_MAX => {
             let ours = format!("working for {} s, {} filled", age.as_secs(), view.filled);
             found.note(DifferenceKind::StuckClose, id, ours, "see its orders", "alert");

@@ -37,7 +37,10 @@ impl Plan {
         match action {
             Action::Enter => Self::Entry,
             Action::TakeProfit1 | Action::TakeProfit2 => Self::Target,
-            Action::Stop | Action::Terminal | Action::Flatten => Self::Urgent,
+            // A protection is not walked; where its rest has to go, it goes as a stop does.
+            Action::Stop | Action::Terminal | Action::Flatten | Action::ProtectT1 | Action::ProtectRunner => {
+                Self::Urgent
+            }
         }
     }
 

@@ -74,6 +74,7 @@ mod fills;
 mod intents;
 mod outbox;
 mod positions;
+mod protect;
 mod risk;
 mod setups;
 mod stage;
@@ -140,6 +141,7 @@ pub fn cases<L: Ledger>() -> Vec<Case<L>> {
         attempts::cases(),
         fills::cases(),
         positions::cases(),
+        protect::cases(),
         risk::cases(),
         outbox::cases(),
         control::cases(),

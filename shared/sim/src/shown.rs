@@ -11,6 +11,7 @@ use domain::order::{BrokerOrder, Ticket};
 use domain::ports::{BrokerError, BrokerPort, Brokers, CancelAnswer, Clock, ConnectError};
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
+use domain::ticket::{ProtectiveTicket, StopLimit};
 use domain::time::UtcNanos;
 
 /// A broker that shows what it is given.
@@ -58,6 +59,12 @@ impl BrokerPort for Shown {
         never()
     }
     async fn modify(&self, _: BrokerOrderId, _: Price, _: bool) -> Result<(), BrokerError> {
+        never()
+    }
+    async fn place_protection(&self, _: &ProtectiveTicket) -> Result<BrokerOrderId, BrokerError> {
+        never()
+    }
+    async fn move_protection(&self, _: BrokerOrderId, _: StopLimit) -> Result<(), BrokerError> {
         never()
     }
     async fn cancel(&self, _: BrokerOrderId) -> Result<CancelAnswer, BrokerError> {

@@ -19,10 +19,15 @@ pub struct Migration {
 }
 
 /// Every migration, in order.
-pub const MIGRATIONS: [Migration; 3] = [
+pub const MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, name: "0001_ledger", sql: include_str!("../../../migrations/0001_ledger.sql") },
     Migration { version: 2, name: "0002_api", sql: include_str!("../../../migrations/0002_api.sql") },
     Migration { version: 3, name: "0003_audit", sql: include_str!("../../../migrations/0003_audit.sql") },
+    Migration {
+        version: 4,
+        name: "0004_protection",
+        sql: include_str!("../../../migrations/0004_protection.sql"),
+    },
 ];
 
 /// The version this build works with.

@@ -10,7 +10,7 @@ use domain::planted::{self, Bug};
 use domain::ports::{BrokerError, BrokerPort, CancelAnswer, Clock, MarketNow};
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
-use domain::ticket::{BracketTicket, ComboPurpose, ComboTicket, MarketTicket, ProtectiveTicket};
+use domain::ticket::{BracketTicket, ComboPurpose, ComboTicket, MarketTicket, ProtectiveTicket, StopLimit};
 use domain::time::UtcNanos;
 
 use std::time::Duration;
@@ -89,14 +89,6 @@ impl<T: Transport, C: Clock> Tradier<T, C> {
     /// [`BrokerError`] as [`BrokerPort::place`].
     pub async fn place_bracket(&self, ticket: &BracketTicket) -> Result<BrokerOrderId, BrokerError> {
         self.place_form(forms::bracket(ticket), &Leaving::of_bracket(ticket)).await
-    }
-
-    /// Sends what rests at the broker as protection, once.
-    ///
-    /// # Errors
-    /// [`BrokerError`] as [`BrokerPort::place`].
-    pub async fn place_protection(&self, ticket: &ProtectiveTicket) -> Result<BrokerOrderId, BrokerError> {
-        self.place_form(forms::protection(ticket), &Leaving::exit(ticket.quantity())).await
     }
 
     /// Sends an emergency's market order, once.
@@ -320,6 +312,14 @@ impl<T: Transport, C: Clock> BrokerPort for Tradier<T, C> {
 
     async fn modify(&self, id: BrokerOrderId, price: Price, exit: bool) -> Result<(), BrokerError> {
         self.change(id, Change { price: Some(price), stop: None }, exit).await
+    }
+
+    async fn place_protection(&self, ticket: &ProtectiveTicket) -> Result<BrokerOrderId, BrokerError> {
+        self.place_form(forms::protection(ticket), &Leaving::exit(ticket.quantity())).await
+    }
+
+    async fn move_protection(&self, id: BrokerOrderId, terms: StopLimit) -> Result<(), BrokerError> {
+        self.change(id, Change { price: Some(terms.limit()), stop: Some(terms.stop()) }, true).await
     }
 
     async fn cancel(&self, id: BrokerOrderId) -> Result<CancelAnswer, BrokerError> {

@@ -9,6 +9,7 @@ use crate::money::Price;
 use crate::order::{BrokerOrder, Ticket};
 use crate::position::BrokerPosition;
 use crate::symbol::OccSymbol;
+use crate::ticket::{ProtectiveTicket, StopLimit};
 use crate::time::UtcNanos;
 
 /// Why a call to the broker did not give an answer, sorted by what the caller does next.
@@ -109,6 +110,12 @@ pub trait BrokerPort {
     /// Moves an order's limit; the order keeps its id. Repeating it is harmless. `exit` takes from the part of the rate
     /// budget that is kept for exits.
     async fn modify(&self, id: BrokerOrderId, price: Price, exit: bool) -> Result<(), BrokerError>;
+
+    /// Sends a protection that rests there, once.
+    async fn place_protection(&self, ticket: &ProtectiveTicket) -> Result<BrokerOrderId, BrokerError>;
+
+    /// Moves a resting protection's stop and limit; the order keeps its id. Repeating it is harmless.
+    async fn move_protection(&self, id: BrokerOrderId, terms: StopLimit) -> Result<(), BrokerError>;
 
     /// Asks for an order's end.
     async fn cancel(&self, id: BrokerOrderId) -> Result<CancelAnswer, BrokerError>;

@@ -208,3 +208,23 @@ fn a_ready_intent_whose_message_is_lost_is_stepped_again() {
     let found = case.found();
     assert_eq!((found.differences.len(), found.steps.len()), (0, 1));
 }
+
+#[test]
+fn a_disaster_order_may_rest_and_one_whose_follow_up_is_lost_is_stepped() {
+    let entry = entry(IntentState::Done, AttemptState::Filled, 3);
+    let OrderIntent::Opening(opening) = &entry.intent else { panic!() };
+    let decided_at = entry.intent.head().decided_at;
+    let [protection, _] = crate::protect::intents(opening, 5_000, decided_at);
+    let rests = view(protection.intent, IntentState::Working, AttemptState::Working, 2, 0);
+    let order = order_of(&rests, BrokerStatus::Open, 0);
+    for (minutes, steps) in [(6, 0), (8, 1)] {
+        let found = diff(&Books {
+            owned: &[owned(&entry, 3, 0)],
+            intents: &[entry.clone(), rests.clone()],
+            positions: &[position(3)],
+            orders: &[order_of(&entry, BrokerStatus::Filled, 3), order.clone()],
+            now: decided_at.plus(Duration::from_secs(60 * minutes)),
+        });
+        assert_eq!((found.differences.as_slice(), found.steps.len()), ([].as_slice(), steps), "{minutes}");
+    }
+}
