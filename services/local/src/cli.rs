@@ -6,6 +6,7 @@
 pub mod args;
 mod audit;
 mod bench;
+mod chaos;
 mod config;
 mod demo;
 mod order;
@@ -71,6 +72,13 @@ enum Command {
     /// at every step. The last line is one JSON object; of a session that breaks an invariant the shortest list of faults
     /// that still does is printed. Exits 0 only if none was broken.
     Simulate(simulate::SimulateArgs),
+    /// Kill, pause and cut off the processes of a whole run, and compare its books with the broker's after each round.
+    ///
+    /// Starts `claxton up --processes` with a data directory of its own and trades in rounds: setups trigger while functions,
+    /// ingester and PostgreSQL are killed or stand still, connections break and the broker misbehaves; now and then the power
+    /// goes. Then everything is let be, and the books must agree with the broker's transcript to the contract and the cent.
+    /// Exits 0 only if they did after every round.
+    Chaos(chaos::ChaosArgs),
     /// Measure what the project promises of its speed, on this machine.
     Bench {
         #[command(subcommand)]
@@ -123,6 +131,7 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
         Command::Order { command } => order::run(&command, out),
         Command::Audit { command } => audit::run(&command, out),
         Command::Simulate(ask) => simulate::run(&ask, out),
+        Command::Chaos(ask) => chaos::run(ask, out),
         Command::Bench { command } => bench::run(&command, out),
         Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, json, out),
     }

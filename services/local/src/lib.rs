@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod agenda;
+mod asking;
 pub mod aws;
 pub mod bench;
+pub mod chaos;
 pub mod cli;
 pub mod clock;
 pub mod postgres;
+mod restarts;
 pub mod run;
 pub mod runtime_api;
 pub use world::schedule;

@@ -14,12 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use domain::calendar::Session;
 use local::run::processes::{PROGRAMS, ProcessesAsk, processes};
 use local::scratch::Scratch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sim::market::default_date;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -44,14 +42,14 @@ fn programs() -> PathBuf {
 #[ignore = "the runner that the test below starts"]
 fn runner() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let open = Session::of(default_date(SEED)).unwrap().unwrap().open;
     let ask = ProcessesAsk {
         seed: SEED,
         data_dir: dir.into(),
         programs: programs(),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         // Bars are written and balances are read at each full minute: the first is a few seconds ahead.
-        start: Some(open.plus(Duration::from_secs(53))),
+        start: Some(jiff::civil::time(9, 30, 53, 0)),
+        env: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = tokio::task::LocalSet::new();

@@ -30,15 +30,11 @@ struct Ask {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Generate the session from this seed.
-    #[arg(long, value_name = "N", default_value = "7", conflicts_with = "events")]
+    #[arg(long, value_name = "N", default_value = "7")]
     seed: u64,
     /// The session's New York date; a generated session has one of its own.
-    #[arg(long, value_name = "DATE", conflicts_with = "events")]
+    #[arg(long, value_name = "DATE")]
     date: Option<Date>,
-    /// Read the session from standard input, as JSON lines: its profile, then its events in order of time. `claxton` plays
-    /// recorded days so. The sandbox ends with its input.
-    #[arg(long)]
-    events: bool,
     /// Market time less wall time in nanoseconds; without it the session opens as the sandbox starts.
     #[arg(long, value_name = "NS", allow_negative_numbers = true)]
     offset_ns: Option<i64>,
@@ -48,6 +44,9 @@ struct Ask {
     /// Keep transcript and state in this directory, and go on from there.
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
+    /// Let this machine steer it under `/_sandbox/`.
+    #[arg(long)]
+    control: bool,
     /// End when standard input ends: with the program that started this one.
     #[arg(long)]
     lifeline: bool,
@@ -75,15 +74,10 @@ async fn run(ask: Ask) -> anyhow::Result<()> {
     let (ended, end) = oneshot::channel();
     // Without a lifeline nobody lets go of it, and the end of input means nothing.
     let mut held = Some(ended);
-    let (profile, feed) = match (ask.events, ask.lifeline) {
-        (true, _) => Feed::of_input(held.take())?,
-        (false, lifeline) => {
-            if let Some(ended) = held.take_if(|_| lifeline) {
-                watch_input(ended);
-            }
-            Feed::generated(ask.seed, ask.date)?
-        }
-    };
+    if let Some(ended) = held.take_if(|_| ask.lifeline) {
+        watch_input(ended);
+    }
+    let (profile, feed) = Feed::generated(ask.seed, ask.date)?;
     let start = match ask.offset_ns {
         Some(offset) => Start::Offset(offset),
         None => Start::At { at: profile.session.open, speed: ask.speed, holds_at_close: false },
@@ -97,7 +91,7 @@ async fn run(ask: Ask) -> anyhow::Result<()> {
         rules: Rules::live(ask.seed),
         faults: None,
         journal: ask.journal,
-        control: false,
+        control: ask.control,
         wall,
     })
     .await?;

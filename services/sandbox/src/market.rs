@@ -1,11 +1,10 @@
 //! The session a sandbox plays, and its clock.
 
 use std::cell::Cell;
-use std::io::BufRead as _;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use domain::market::{MarketEvent, MarketSource, SourceProfile};
 use domain::ports::Clock;
 use domain::symbol::Underlying;
@@ -13,10 +12,7 @@ use domain::time::UtcNanos;
 use jiff::civil::Date;
 use sim::broker::DayBar;
 use sim::market::{GeneratedSession, SessionSpec, WiderMarket, default_date, past_days};
-use tokio::sync::{mpsc, oneshot};
 
-/// Events read ahead of the market.
-const AHEAD: usize = 4_096;
 /// The slowest and the fastest pace.
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.001..=1_000.0;
 
@@ -33,7 +29,7 @@ pub fn speed(text: &str) -> Result<f64, String> {
 pub(crate) enum Next {
     /// An event.
     Event(MarketEvent),
-    /// It was not read yet.
+    /// Somebody else is at it.
     Later,
     /// The session's last was before.
     Over,
@@ -41,21 +37,15 @@ pub(crate) enum Next {
 
 /// Where the market comes from, with its next event in hand.
 pub struct Feed {
-    source: Source,
+    source: Box<dyn MarketSource>,
     hand: Option<MarketEvent>,
     past: Vec<(Underlying, Vec<DayBar>)>,
-}
-
-enum Source {
-    Session(Box<dyn MarketSource>),
-    /// Lines that a thread reads, because reading them may wait.
-    Lines(mpsc::Receiver<MarketEvent>),
 }
 
 impl Feed {
     /// A session, with its profile.
     pub fn of(source: Box<dyn MarketSource>) -> (SourceProfile, Self) {
-        (source.profile().clone(), Self { source: Source::Session(source), hand: None, past: Vec::new() })
+        (source.profile().clone(), Self { source, hand: None, past: Vec::new() })
     }
 
     /// A session with later expirations and options on the ETF beside its own, as others' clients expect to find them.
@@ -87,49 +77,10 @@ impl Feed {
         Ok(Self::of(generated(seed, date)?))
     }
 
-    /// Reads a profile and then events from standard input; `ended` is told when that ends.
-    ///
-    /// # Errors
-    /// A first line that is no profile.
-    pub fn of_input(ended: Option<oneshot::Sender<()>>) -> anyhow::Result<(SourceProfile, Self)> {
-        let mut first = String::new();
-        std::io::stdin().lock().read_line(&mut first).context("standard input")?;
-        let profile =
-            serde_json::from_str(&first).context("line 1 of standard input: expected a session's profile")?;
-        let (sender, events) = mpsc::channel(AHEAD);
-        std::thread::spawn(move || {
-            for (n, line) in std::io::stdin().lock().lines().enumerate() {
-                let Ok(line) = line else { break };
-                match serde_json::from_str(&line) {
-                    Ok(event) => {
-                        if sender.blocking_send(event).is_err() {
-                            break;
-                        }
-                    }
-                    Err(error) => {
-                        tracing::error!("line {} of standard input: expected a market event: {error}", n + 2);
-                        break;
-                    }
-                }
-            }
-            if let Some(ended) = ended {
-                ended.send(()).ok();
-            }
-        });
-        Ok((profile, Self { source: Source::Lines(events), hand: None, past: Vec::new() }))
-    }
-
     /// The next event, which stays next until it is taken.
     pub(crate) fn peek(&mut self) -> anyhow::Result<Next> {
         if self.hand.is_none() {
-            self.hand = match &mut self.source {
-                Source::Session(source) => source.next_event()?,
-                Source::Lines(events) => match events.try_recv() {
-                    Ok(event) => Some(event),
-                    Err(mpsc::error::TryRecvError::Empty) => return Ok(Next::Later),
-                    Err(mpsc::error::TryRecvError::Disconnected) => None,
-                },
-            };
+            self.hand = self.source.next_event()?;
         }
         Ok(self.hand.map_or(Next::Over, Next::Event))
     }

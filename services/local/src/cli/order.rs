@@ -6,7 +6,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::status::get;
+use crate::asking::get;
 
 /// What can be asked of an order.
 #[derive(Debug, Subcommand)]

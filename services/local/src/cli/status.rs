@@ -1,20 +1,13 @@
 //! `claxton status`.
 
 use std::io::Write;
-use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
-use bytes::Bytes;
+use anyhow::bail;
 use clap::Args;
 use domain::time::UtcNanos;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// More than any answer has.
-const ANSWER_MAX: usize = 16 << 20;
+use crate::asking::get;
 
 /// Whose status is asked for.
 #[derive(Debug, Args)]
@@ -89,38 +82,6 @@ fn show(status: &Value, health: &Value, out: &mut impl Write) -> anyhow::Result<
     }
     writeln!(out, "health     {}", word(health, "status"))?;
     Ok(())
-}
-
-/// One JSON answer, asked for under a local name or none.
-pub(super) async fn get(url: &str, path: &str, name: Option<&str>) -> anyhow::Result<Value> {
-    let wrong = || anyhow!("{url:?} is no address of an API: expected one such as http://127.0.0.1:7380");
-    let uri: http::Uri = url.trim_end_matches('/').parse().map_err(|_| wrong())?;
-    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(wrong)?;
-    let target = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    let exchange = async {
-        let stream = tokio::net::TcpStream::connect(target).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::task::spawn_local(connection);
-        let mut request = http::Request::get(path).header(http::header::HOST, authority.as_str());
-        if let Some(name) = name {
-            request = request.header(http::header::AUTHORIZATION, format!("Bearer {name}"));
-        }
-        let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
-        anyhow::Ok((status, body.map_err(|it| anyhow!("{it}"))?.to_bytes()))
-    };
-    let nothing = || format!("nothing answers at {url}: start it with `claxton up`");
-    let (status, body) =
-        tokio::time::timeout(PATIENCE, exchange).await.with_context(nothing)?.with_context(nothing)?;
-    let body: Value = serde_json::from_slice(&body)
-        .with_context(|| format!("what answers at {url}{path} is not claxton ({status}): give its --url"))?;
-    // A deep health that finds something broken answers 503 and says what.
-    if status.is_success() || body.get("database").is_some() {
-        return Ok(body);
-    }
-    let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no reason given");
-    bail!("{url}{path} answered {status}: {detail}")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use jiff::civil::Time;
 
 use super::args;
 use crate::clock::Speed;
@@ -31,14 +32,17 @@ pub(super) struct UpArgs {
     /// Let the market go this many times as fast as it is.
     #[arg(long, value_name = "X", value_parser = Speed::parse, default_value = "1")]
     speed: Speed,
-    /// Write the environment for `cargo lambda watch` into this file and make the rows that `events/` names; the file is
-    /// removed at the end.
+    /// Write the environment of the functions into this file, which is removed at the end: for `cargo lambda watch`, with
+    /// the rows that `events/` names. With --processes the sandbox can then be steered, too.
     #[arg(long, value_name = "FILE")]
     env: Option<PathBuf>,
     /// Run ingester, sandbox and every function as processes of their own on a local Lambda runtime API, at real speed;
     /// `cargo build --profile fast --workspace --bins` builds them.
-    #[arg(long, conflicts_with_all = ["speed", "env"])]
+    #[arg(long, conflicts_with = "speed")]
     processes: bool,
+    /// Begin the first session at this New York time, such as 10:00, and not before the open.
+    #[arg(long, value_name = "TIME", requires = "processes")]
+    start: Option<Time>,
 }
 
 /// An address of this machine alone: whoever reaches the API may stop the trading.
@@ -54,10 +58,10 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn run(ask: UpArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let UpArgs { seed, data_dir, listen, speed, env, processes: in_processes } = ask;
+    let UpArgs { seed, data_dir, listen, speed, env, processes: in_processes, start } = ask;
     let data_dir = std::path::absolute(data_dir)?;
     if in_processes {
-        let ask = ProcessesAsk { seed, data_dir, programs: beside_us()?, listen, start: None };
+        let ask = ProcessesAsk { seed, data_dir, programs: beside_us()?, listen, start, env };
         return super::block_on(processes(&ask, out));
     }
     super::block_on(up(&Up { seed, data_dir, listen, speed, env }, out))

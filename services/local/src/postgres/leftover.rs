@@ -23,6 +23,7 @@ pub(super) async fn stop(data: &Path, socket: &Path) -> anyhow::Result<bool> {
     if let Some(pid) = running {
         end(Pid::from_raw(pid), data).await?;
     }
+    outlive(data).await?;
     // A number that meanwhile belongs to another program would keep the server from starting.
     for stale in [pid_file, socket.join(".s.PGSQL.5432.lock"), socket.join(".s.PGSQL.5432")] {
         match std::fs::remove_file(&stale) {
@@ -46,6 +47,34 @@ fn serves(pid: i32, data: &Path) -> bool {
     let wanted = data.as_os_str().as_encoded_bytes();
     let mut words = line.split(|it| *it == 0);
     words.next().is_some_and(|it| it.ends_with(b"postgres")) && words.any(|it| it == wanted)
+}
+
+/// Waits until nothing works on `data` any more: what a killed server leaves ends as it notices, and two on the same
+/// data would destroy it.
+async fn outlive(data: &Path) -> anyhow::Result<()> {
+    let gone = async {
+        while !workers(data).is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(STOP_TIMEOUT, gone).await.is_ok() {
+        return Ok(());
+    }
+    for pid in workers(data) {
+        // Gone by now is as good.
+        kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+    }
+    match workers(data).first() {
+        None => Ok(()),
+        Some(pid) => bail!("process {pid} still works on {}: end it by hand", data.display()),
+    }
+}
+
+/// The processes whose working directory is `data`: a server and everything it started.
+fn workers(data: &Path) -> Vec<i32> {
+    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|it| it.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|it| std::fs::read_link(format!("/proc/{it}/cwd")).is_ok_and(|it| it == data)).collect()
 }
 
 async fn end(pid: Pid, data: &Path) -> anyhow::Result<()> {

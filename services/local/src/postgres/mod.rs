@@ -11,16 +11,20 @@ use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::Child;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
 pub use binaries::Places;
 
+use crate::restarts::{Restarts, words};
 use owner::{Owner, Place};
 
 /// The superuser of the cluster: migrations and the launcher use it.
@@ -57,13 +61,23 @@ impl PostgresOptions {
 /// A running private PostgreSQL. Dropping it asks the server to stop; [`stop`](Self::stop) also waits.
 #[derive(Debug)]
 pub struct Postgres {
-    server: Child,
-    socket: PathBuf,
-    note: Option<String>,
+    server: Mutex<Child>,
+    /// The server's number, 0 while none runs: whoever waits for the server holds it.
+    pid: AtomicU32,
+    launch: Launch,
     took_over: bool,
     version: u32,
     /// Held while we live; the kernel lets go of it when we die in any way.
     _lock: File,
+}
+
+/// How a server is started.
+#[derive(Debug)]
+struct Launch {
+    bin: PathBuf,
+    owner: Owner,
+    place: Place,
+    durable: bool,
 }
 
 fn url(socket: &Path, role: &str, database: &str) -> String {
@@ -100,11 +114,36 @@ impl Postgres {
         if !data.join("PG_VERSION").is_file() {
             init(&bin, &owner, &data, options.durable).await?;
         }
-        let server = spawn(&bin, &owner, &place, options.durable)?;
-        let mut it = Self { server, socket: place.socket, note: place.note, took_over, version, _lock: lock };
-        it.wait_until_ready(&place.base.join("postgres.log")).await?;
+        let launch = Launch { bin, owner, place, durable: options.durable };
+        let mut server = launch.spawn()?;
+        launch.wait_until_ready(&mut server).await?;
+        let pid = AtomicU32::new(server.id().unwrap_or(0));
+        let it = Self { server: Mutex::new(server), pid, launch, took_over, version, _lock: lock };
         it.create_app_role().await?;
         Ok(it)
+    }
+
+    /// Starts the server again whenever it ends by itself, as a database that is looked after would be. Returns when it
+    /// ends again and again; it is to be dropped before [`stop`](Self::stop).
+    pub async fn keep(&self) -> anyhow::Error {
+        let mut server = self.server.lock().await;
+        let mut restarts = Restarts::default();
+        loop {
+            let begun = Instant::now();
+            let ended = server.wait().await;
+            self.pid.store(0, Ordering::Relaxed);
+            let log = self.launch.log();
+            let Some(wait) = restarts.after(begun.elapsed(), &ended) else {
+                return anyhow!("PostgreSQL ends again and again ({}): {}", words(&ended), last_words(&log));
+            };
+            tracing::warn!(ended = words(&ended), "PostgreSQL ended and is started again");
+            tokio::time::sleep(wait).await;
+            *server = match self.launch.again().await {
+                Ok(server) => server,
+                Err(error) => return error,
+            };
+            self.pid.store(server.id().unwrap_or(0), Ordering::Relaxed);
+        }
     }
 
     /// The address of a database for the superuser.
@@ -118,12 +157,12 @@ impl Postgres {
     }
 
     fn url(&self, role: &str, database: &str) -> String {
-        url(&self.socket, role, database)
+        url(&self.launch.place.socket, role, database)
     }
 
     /// What the user should know: the cluster lies elsewhere than asked.
     pub fn note(&self) -> Option<&str> {
-        self.note.as_deref()
+        self.launch.place.note.as_deref()
     }
 
     /// Whether a server was left over by a killed run and stopped first.
@@ -138,7 +177,7 @@ impl Postgres {
 
     /// The server's process.
     pub fn pid(&self) -> Option<u32> {
-        self.server.id()
+        Some(self.pid.load(Ordering::Relaxed)).filter(|it| *it > 0)
     }
 
     /// Creates a database, empty or as a copy of `template`, to which nobody may be connected.
@@ -177,38 +216,21 @@ impl Postgres {
     ///
     /// # Errors
     /// When it neither stops nor can be made to.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let mut server = self.server.lock().await;
         self.signal(Signal::SIGINT);
-        if tokio::time::timeout(STOP_TIMEOUT, self.server.wait()).await.is_err() {
+        if tokio::time::timeout(STOP_TIMEOUT, server.wait()).await.is_err() {
             self.signal(Signal::SIGQUIT);
-            let forced = tokio::time::timeout(STOP_TIMEOUT, self.server.wait()).await;
+            let forced = tokio::time::timeout(STOP_TIMEOUT, server.wait()).await;
             forced.context("PostgreSQL does not stop, even when forced: end it by hand")??;
         }
         Ok(())
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.server.id().and_then(|it| i32::try_from(it).ok()) {
+        if let Some(pid) = self.pid().and_then(|it| i32::try_from(it).ok()) {
             // The server may have ended in between; then there is nothing to tell it.
             kill(Pid::from_raw(pid), signal).ok();
-        }
-    }
-
-    async fn wait_until_ready(&mut self, log: &Path) -> anyhow::Result<()> {
-        let url = self.admin_url("postgres");
-        let ready = async {
-            loop {
-                tokio::select! {
-                    biased;
-                    ended = self.server.wait() => bail!("PostgreSQL ended ({}): {}", ended?, last_words(log)),
-                    answer = connect(&url) => if answer.is_ok() { return Ok(()) },
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        match tokio::time::timeout(START_TIMEOUT, ready).await {
-            Ok(answer) => answer,
-            Err(_) => bail!("PostgreSQL did not answer in {START_TIMEOUT:?}: {}", last_words(log)),
         }
     }
 
@@ -300,32 +322,64 @@ async fn init(bin: &Path, owner: &Owner, data: &Path, durable: bool) -> anyhow::
         .with_context(|| format!("cannot move the new cluster to {}", data.display()))
 }
 
-fn spawn(bin: &Path, owner: &Owner, place: &Place, durable: bool) -> anyhow::Result<Child> {
-    let log_path = place.base.join("postgres.log");
-    let log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
-    let mut command = owner.command(&bin.join("postgres"));
-    command.arg("-D").arg(place.base.join("data"));
-    let socket = place.socket.to_string_lossy();
-    let mut set = |name: &str, value: &str| {
-        command.arg("-c").arg(format!("{name}={value}"));
-    };
-    set("listen_addresses", "");
-    set("unix_socket_directories", &socket);
-    set("unix_socket_permissions", "0700");
-    set("port", "5432");
-    set("max_connections", "100");
-    set("wal_level", "minimal");
-    set("max_wal_senders", "0");
-    set("timezone", "UTC");
-    set("jit", "off");
-    if !durable {
-        set("fsync", "off");
-        set("synchronous_commit", "off");
-        set("full_page_writes", "off");
+impl Launch {
+    fn log(&self) -> PathBuf {
+        self.place.base.join("postgres.log")
     }
-    command.stdout(log.try_clone()?).stderr(Stdio::from(log));
-    // Not killed on drop: a kill of the postmaster alone would orphan its backends. `Drop` asks it to stop.
-    command.spawn().with_context(|| format!("cannot start {}", bin.join("postgres").display()))
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let log_path = self.log();
+        let log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
+        let mut command = self.owner.command(&self.bin.join("postgres"));
+        command.arg("-D").arg(self.place.base.join("data"));
+        let socket = self.place.socket.to_string_lossy();
+        let mut set = |name: &str, value: &str| {
+            command.arg("-c").arg(format!("{name}={value}"));
+        };
+        set("listen_addresses", "");
+        set("unix_socket_directories", &socket);
+        set("unix_socket_permissions", "0700");
+        set("port", "5432");
+        set("max_connections", "100");
+        set("wal_level", "minimal");
+        set("max_wal_senders", "0");
+        set("timezone", "UTC");
+        set("jit", "off");
+        if !self.durable {
+            set("fsync", "off");
+            set("synchronous_commit", "off");
+            set("full_page_writes", "off");
+        }
+        command.stdout(log.try_clone()?).stderr(Stdio::from(log));
+        // Not killed on drop: a kill of the postmaster alone would orphan its backends. `Drop` asks it to stop.
+        command.spawn().with_context(|| format!("cannot start {}", self.bin.join("postgres").display()))
+    }
+
+    /// Starts a server where one was, once nothing of the old one is left.
+    async fn again(&self) -> anyhow::Result<Child> {
+        leftover::stop(&self.place.base.join("data"), &self.place.socket).await?;
+        let mut server = self.spawn()?;
+        self.wait_until_ready(&mut server).await?;
+        Ok(server)
+    }
+
+    async fn wait_until_ready(&self, server: &mut Child) -> anyhow::Result<()> {
+        let (url, log) = (url(&self.place.socket, ADMIN_ROLE, "postgres"), self.log());
+        let ready = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    ended = server.wait() => bail!("PostgreSQL ended ({}): {}", ended?, last_words(&log)),
+                    answer = connect(&url) => if answer.is_ok() { return Ok(()) },
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        match tokio::time::timeout(START_TIMEOUT, ready).await {
+            Ok(answer) => answer,
+            Err(_) => bail!("PostgreSQL did not answer in {START_TIMEOUT:?}: {}", last_words(&log)),
+        }
+    }
 }
 
 /// The line of the server's log that says why it ended.

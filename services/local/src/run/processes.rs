@@ -22,8 +22,9 @@ use bytes::Bytes;
 use domain::account::Environment;
 use domain::market::{MarketSource as _, SourceProfile};
 use domain::ports::Queue;
-use domain::time::UtcNanos;
+use domain::time::{UtcNanos, at_new_york};
 use futures_util::future::join_all;
+use jiff::civil::Time;
 use lambda_kit::aws::variable;
 use lambda_kit::clock::{OFFSET_VARIABLE, SystemClock};
 use lambda_kit::secrets::AwsSecrets;
@@ -35,7 +36,7 @@ use world::simulated::{enrol, members, switches};
 use self::books::Books;
 use self::programs::{Kept, Program, all_built};
 use self::sessions::Work;
-use super::env_file::of_switches;
+use super::env_file::{EnvFile, of_switches};
 use super::http;
 use super::journal::Files;
 use super::place::{Place, RunKey};
@@ -88,8 +89,10 @@ pub struct ProcessesAsk {
     pub programs: PathBuf,
     /// Where the API listens.
     pub listen: SocketAddr,
-    /// The market's time at the start of a run that does not go on; shortly before the open where none is given.
-    pub start: Option<UtcNanos>,
+    /// The New York time at which a run begins that does not go on; shortly before the open where none is given.
+    pub start: Option<Time>,
+    /// Where to write what every process is told; with it the sandbox can be steered, too.
+    pub env: Option<PathBuf>,
 }
 
 /// The directory of this program, where cargo leaves the others, too.
@@ -109,6 +112,9 @@ pub fn beside_us() -> anyhow::Result<PathBuf> {
 pub async fn processes(ask: &ProcessesAsk, out: &mut impl Write) -> anyhow::Result<()> {
     let mut ended = std::pin::pin!(interrupted());
     all_built(&ask.programs, &PROGRAMS)?;
+    if let Some(path) = &ask.env {
+        EnvFile::check(path)?;
+    }
     let listener = http::bind(ask.listen).await?;
     let source = format!("generated:seed={}", ask.seed);
     let place = Place::open(&ask.data_dir, RunKey { command: "up --processes".to_owned(), source })?;
@@ -121,7 +127,11 @@ pub async fn processes(ask: &ProcessesAsk, out: &mut impl Write) -> anyhow::Resu
         eprintln!("{note}");
     }
     let aws = AwsLocal::start().await?;
-    let ran = Run { ask, place: &place, postgres: &postgres, aws: &aws }.run(listener, out, ended).await;
+    let run = Run { ask, place: &place, postgres: &postgres, aws: &aws };
+    let ran = tokio::select! {
+        ran = run.run(listener, out, ended) => ran,
+        why = postgres.keep() => Err(why),
+    };
     aws.stop().await;
     postgres.stop().await.and(ran)
 }
@@ -170,7 +180,8 @@ impl Run<'_> {
         let profile = turn.open(&seen)?.profile().clone();
         let restored = if resumes { Files::in_dir(&broker_dir).restore()? } else { None };
         let from = restored.as_ref().map(Sandbox::now).filter(|it| it.0 > i64::MIN);
-        let start = from.or(self.ask.start).unwrap_or_else(|| profile.session.open.minus(BEFORE_OPEN));
+        let asked = self.ask.start.map(|it| at_new_york(profile.session.date, it));
+        let start = from.or(asked).unwrap_or_else(|| profile.session.open.minus(BEFORE_OPEN));
         let offset = start.0.saturating_sub(wall().0);
         let queues = self.aws.create_queues().await?;
         let clock = SystemClock::shifted(offset);
@@ -181,6 +192,7 @@ impl Run<'_> {
         site.env = self.environment(&site, broker.address());
         let ran = match self.up(&site, &profile, from.is_some()).await {
             Ok(functions) => {
+                let _env = self.ask.env.as_ref().map(|path| EnvFile::write(path, &site.env)).transpose()?;
                 let books = Books { url: self.postgres.admin_url(DATABASE) };
                 let work = Work { ask: self.ask, place: self.place, aws: self.aws, site: &site, books, seen };
                 work.until(ended, turn, functions, &mut broker, listener, out).await
@@ -252,16 +264,18 @@ impl Run<'_> {
 
 /// The broker of a session; at `address` where it had one.
 fn sandbox(ask: &ProcessesAsk, site: &Site, turn: &Turn, address: Option<&str>) -> Program {
+    let steered = ask.env.as_ref().map(|_| "--control".to_owned());
+    let own = [
+        "--lifeline".to_owned(),
+        format!("--offset-ns={}", site.offset),
+        format!("--journal={}", site.broker_dir.display()),
+        format!("--seed={}", turn.seed),
+        format!("--date={}", turn.date),
+    ];
     Program {
         name: "sandbox",
         path: ask.programs.join("sandbox"),
-        args: vec![
-            "--lifeline".to_owned(),
-            format!("--offset-ns={}", site.offset),
-            format!("--journal={}", site.broker_dir.display()),
-            format!("--seed={}", turn.seed),
-            format!("--date={}", turn.date),
-        ],
+        args: own.into_iter().chain(steered).collect(),
         env: BTreeMap::new(),
         log: site.logs.join("sandbox.log"),
         listen: Some(address.unwrap_or("127.0.0.1:0").to_owned()),

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::InvokeError;
 
-/// How often in a row a process may end without having finished anything.
+/// How often in a row a process may end before it asks for work.
 const FAILURES_MAX: u32 = 5;
 /// How much work may wait for one process.
 const WAITING_MAX: usize = 1_000;
@@ -125,6 +125,8 @@ impl Shared {
             }
             first
         });
+        // Whatever asks for work had started.
+        self.state().failures = 0;
         loop {
             if let Some(work) = self.take() {
                 return work;

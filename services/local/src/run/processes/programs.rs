@@ -13,18 +13,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::restarts::{Restarts, words};
 use crate::runtime_api::{end, told};
 
 /// How long a program has to end when asked: it writes what it has in hand.
 const GRACE: Duration = Duration::from_secs(20);
 /// How long a program may take until it says that it listens.
 const UP_WITHIN: Duration = Duration::from_secs(20);
-/// A program that ran this long had started well: earlier failures are forgotten.
-const WELL_AFTER: Duration = Duration::from_secs(60);
-/// How often in a row a program may end by itself.
-const FAILURES_MAX: u32 = 5;
-/// The wait before it is started again, doubled each time.
-const RESTART_WAIT: Duration = Duration::from_millis(100);
 
 /// A program to keep running.
 #[derive(Debug, Clone)]
@@ -112,24 +107,27 @@ impl Program {
 
     /// Keeps it running until told to stop or until it has ended by itself too often; tells which.
     async fn keep(mut self, mut running: Running, mut stop: watch::Receiver<bool>) -> anyhow::Error {
-        let mut failures: u32 = 0;
+        let mut restarts = Restarts::default();
         loop {
             let begun = Instant::now();
             let ended = tokio::select! {
-                ended = running.child.wait() => ended.map_or_else(|it| it.to_string(), |it| it.to_string()),
+                ended = running.child.wait() => ended,
                 () = told(&mut stop) => {
                     end(running.child, GRACE).await;
                     return anyhow!("{} was stopped", self.name);
                 }
             };
-            failures = if begun.elapsed() >= WELL_AFTER { 1 } else { failures.saturating_add(1) };
-            if failures > FAILURES_MAX {
-                let log = self.log.display();
+            let Some(wait) = restarts.after(begun.elapsed(), &ended) else {
+                let (ended, log) = (words(&ended), self.log.display());
                 return anyhow!("{} ends again and again ({ended}): its last words are in {log}", self.name);
-            }
-            tracing::warn!(program = self.name, %ended, "a program ended and is started again");
+            };
+            tracing::warn!(
+                program = self.name,
+                ended = words(&ended),
+                "a program ended and is started again"
+            );
             tokio::select! {
-                () = tokio::time::sleep(RESTART_WAIT.saturating_mul(1 << failures)) => {}
+                () = tokio::time::sleep(wait) => {}
                 () = told(&mut stop) => return anyhow!("{} was stopped", self.name),
             }
             running = match self.start().await {
