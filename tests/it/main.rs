@@ -6,4 +6,5 @@ mod days;
 mod events;
 mod failures;
 mod postgresql;
+mod proof;
 mod tidy;

@@ -117,7 +117,7 @@ fn every_function_has_its_entry_point_and_its_use_case() {
 }
 
 /// Rust sources of the workspace.
-fn sources() -> Vec<PathBuf> {
+pub(super) fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open: Vec<PathBuf> =
         ["shared", "functions", "services", "tests"].iter().map(|it| root().join(it)).collect();

@@ -10,13 +10,13 @@ use anyhow::{Context as _, bail};
 use broker::https::Https;
 use broker::transport::{Method, Reply, Request, Transport, TransportError};
 use domain::ids::SetupId;
-use domain::market::MarketEvent;
 use domain::ports::{Clock as _, CredentialChange, Ledger as _, Queue};
 use lambda_kit::wiring::relay_after;
 use serde::Serialize;
 use tokio::time::Instant;
 use world::simulated::Member;
 
+use super::percentile_ms;
 use super::stage::{Stage, Template, members};
 use crate::clock::MarketClock;
 
@@ -50,35 +50,47 @@ pub struct Latency {
     pub max_ms: f64,
 }
 
-/// A way to the broker that notes when each account's order leaves.
+/// A way to the broker that notes when each account's first order leaves, and the first cancel of one.
 #[derive(Debug, Clone)]
 pub(super) struct Stamped {
     inner: Https,
     left: Rc<RefCell<BTreeMap<String, Instant>>>,
+    canceled: Rc<RefCell<BTreeMap<String, Instant>>>,
 }
 
 impl Stamped {
     pub(super) fn new(inner: Https) -> Self {
-        Self { inner, left: Rc::default() }
+        Self { inner, left: Rc::default(), canceled: Rc::default() }
     }
 
-    fn left(&self, member: &Member) -> Option<Instant> {
+    pub(super) fn left(&self, member: &Member) -> Option<Instant> {
         self.left.borrow().get(member.number.as_str()).copied()
+    }
+
+    pub(super) fn canceled(&self, member: &Member) -> Option<Instant> {
+        self.canceled.borrow().get(member.number.as_str()).copied()
     }
 }
 
 impl Transport for Stamped {
     async fn send(&self, request: &Request) -> Result<Reply, TransportError> {
-        if let (Method::Post, Some(number)) = (request.method, order_of(&request.path)) {
+        if let (Method::Post, Some((number, None))) = (request.method, order_of(&request.path)) {
             self.left.borrow_mut().entry(number.to_owned()).or_insert_with(Instant::now);
+        }
+        if let (Method::Delete, Some((number, Some(_)))) = (request.method, order_of(&request.path)) {
+            self.canceled.borrow_mut().entry(number.to_owned()).or_insert_with(Instant::now);
         }
         self.inner.send(request).await
     }
 }
 
-/// The account number of `/v1/accounts/{number}/orders`.
-fn order_of(path: &str) -> Option<&str> {
-    path.strip_prefix("/v1/accounts/")?.strip_suffix("/orders")
+/// The account's number, and the order's where there is one, of `/v1/accounts/{number}/orders/{order}`.
+fn order_of(path: &str) -> Option<(&str, Option<&str>)> {
+    let (number, rest) = path.strip_prefix("/v1/accounts/")?.split_once('/')?;
+    match rest.split_once('/') {
+        None => (rest == "orders").then_some((number, None)),
+        Some((what, order)) => (what == "orders").then_some((number, Some(order))),
+    }
 }
 
 /// Measures. Must run inside a `LocalSet`.
@@ -92,7 +104,7 @@ pub async fn measure(ask: Ask) -> anyhow::Result<Latency> {
     }
     let members = members(wanted.saturating_add(WARM_UP));
     let template = Template::find().await?;
-    let stage = Stage::start(&members, &template).await?;
+    let stage = Stage::start(&members, &template, false).await?;
     let measured = tokio::select! {
         measured = run(ask, &members, &template, &stage) => measured,
         ended = workers(&stage) => ended.and_then(|()| bail!("a worker ended")),
@@ -140,14 +152,7 @@ async fn run(ask: Ask, members: &[Member], template: &Template, stage: &Stage) -
 async fn trigger(stage: &Stage, template: &Template, n: usize, member: &Member) -> anyhow::Result<Instant> {
     let clock: &MarketClock = &stage.clock;
     stage.switch_on(member).await?;
-    let now = clock.now();
-    let chain = template.chain_at(now);
-    for row in &chain.rows {
-        stage.market(&MarketEvent::OptionQuote(row.series, row.quote));
-    }
-    let id = stage.ledger.store_chain(&chain).await?;
-    let record = template.trigger(setup_of(n), id, now);
-    stage.ledger.record_transition(&record, now).await?;
+    stage.trigger(template, setup_of(n)).await?;
     let committed = Instant::now();
     relay_after(&stage.ledger, &stage.sender, clock).await;
     let (stamped, ledger, account) = (stage.stamped.clone(), stage.ledger.clone(), member.account);
@@ -171,10 +176,7 @@ fn setup_of(n: usize) -> SetupId {
 
 fn summary(rate: u32, mut took: Vec<Duration>) -> Latency {
     took.sort_unstable();
-    let at = |percent: usize| {
-        let index = took.len().saturating_mul(percent).div_ceil(100).saturating_sub(1);
-        took.get(index).map_or(0.0, |it| it.as_secs_f64() * 1_000.0)
-    };
+    let at = |percent| percentile_ms(&took, percent);
     Latency { rate, orders: took.len(), p50_ms: at(50), p99_ms: at(99), max_ms: at(100) }
 }
 
@@ -183,17 +185,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_by_nearest_rank() {
-        let took = (1..=200).rev().map(Duration::from_millis).collect();
-        let found = summary(20, took);
-        assert_eq!((found.p50_ms, found.p99_ms, found.max_ms), (100.0, 198.0, 200.0));
-        assert!((summary(20, vec![Duration::from_millis(7)]).p99_ms - 7.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn only_the_placing_of_an_order_is_stamped() {
-        assert_eq!(order_of("/v1/accounts/VA1/orders"), Some("VA1"));
-        assert_eq!(order_of("/v1/accounts/VA1/orders/7"), None);
+    fn what_is_stamped_is_told_by_its_path() {
+        assert_eq!(order_of("/v1/accounts/VA1/orders"), Some(("VA1", None)));
+        assert_eq!(order_of("/v1/accounts/VA1/orders/7"), Some(("VA1", Some("7"))));
+        assert_eq!(order_of("/v1/accounts/VA1/balances"), None);
         assert_eq!(order_of("/v1/accounts/events/session"), None);
     }
 }

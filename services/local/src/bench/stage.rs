@@ -28,7 +28,7 @@ use lambda_kit::secrets::AwsSecrets;
 use lambda_kit::wiring::relay_after;
 use orders::Orders;
 use sandbox::Listener;
-use sim::broker::Sandbox;
+use sim::broker::{Sandbox, TranscriptEvent};
 use sim::ledger::MemLedger;
 use sim::market::{GeneratedSession, SessionSpec};
 use store::Store;
@@ -48,6 +48,8 @@ const SEED: u64 = 1;
 const DATABASE: &str = "bench";
 /// Connections of all parts together: each function and the ingester hold two.
 const CONNECTIONS: usize = 8;
+/// What an intent's version is when it is written.
+pub(super) const FIRST_VERSION: i64 = 1;
 /// How long a poll waits for a message, in seconds: as long as SQS lets it.
 const WAIT_S: i32 = 20;
 
@@ -145,17 +147,23 @@ pub(super) struct Stage {
     sqs: aws_sdk_sqs::Client,
     sandbox: Rc<RefCell<Sandbox>>,
     listener: Listener<MarketClock>,
-    secrets: AwsSecrets,
+    pub(super) secrets: AwsSecrets,
     brokers: Connector<AwsSecrets, Stamped, MarketClock>,
-    notes: FileNotes,
+    pub(super) notes: FileNotes,
     // Last: the directory goes when nobody writes into it any more.
     _dir: Scratch,
 }
 
 impl Stage {
-    pub(super) async fn start(members: &[Member], template: &Template) -> anyhow::Result<Self> {
+    /// Everything up; with `durable` a commit survives a power cut, as in a deployment.
+    pub(super) async fn start(
+        members: &[Member],
+        template: &Template,
+        durable: bool,
+    ) -> anyhow::Result<Self> {
         let dir = Scratch::new("bench");
-        let postgres = Postgres::start(&PostgresOptions::fast(dir.path().join("postgres"))).await?;
+        let options = PostgresOptions { durable, ..PostgresOptions::fast(dir.path().join("postgres")) };
+        let postgres = Postgres::start(&options).await?;
         postgres.create_database(DATABASE, None).await?;
         store::migrate::migrate(&postgres.admin_url(DATABASE)).await?;
         let ledger = Store::connect(&postgres.app_url(DATABASE), CONNECTIONS).await?;
@@ -191,30 +199,70 @@ impl Stage {
         })
     }
 
+    /// Where the broker listens.
+    pub(super) fn broker(&self) -> String {
+        format!("http://{}", self.listener.address())
+    }
+
+    /// Orders that the broker received since this was asked last.
+    pub(super) fn take_orders(&self) -> usize {
+        let lines = self.sandbox.borrow_mut().take_transcript();
+        lines.iter().filter(|it| matches!(it.event, TranscriptEvent::Accepted { .. })).count()
+    }
+
     /// The market moved.
     pub(super) fn market(&self, event: &MarketEvent) {
         self.sandbox.borrow_mut().on_market(event);
     }
 
-    /// Enrols a member, switched off, with balances, and tells of its setup up to the trigger.
+    /// Enrols a member, with balances.
+    pub(super) async fn enrol(&self, member: &Member) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        simulated::enrol(&self.ledger, &self.secrets, std::slice::from_ref(member), now).await?;
+        let balances = self.brokers.account(&member.account).await?.balances().await?;
+        Ok(self.ledger.record_snapshot(&member.account, &Snapshot { at: now, balances }, "bench").await?)
+    }
+
+    /// Enrols a member, switched off, and tells of its setup up to the trigger.
     pub(super) async fn prepare(
         &self,
         member: &Member,
         template: &Template,
         setup: SetupId,
     ) -> anyhow::Result<()> {
-        let now = self.clock.now();
-        simulated::enrol(&self.ledger, &self.secrets, std::slice::from_ref(member), now).await?;
-        let balances = self.brokers.account(&member.account).await?.balances().await?;
-        self.ledger.record_snapshot(&member.account, &Snapshot { at: now, balances }, "bench").await?;
-        self.ledger.change_credential(&member.account, &CredentialChange::Removed, now).await?;
-        for record in &template.before {
-            let record = named(record, setup);
-            self.ledger.record_transition(&record, now).await?;
-            self.ledger.mark_handled(setup, record.transition.sequence).await?;
-        }
+        self.enrol(member).await?;
+        self.ledger.change_credential(&member.account, &CredentialChange::Removed, self.clock.now()).await?;
+        self.tell_before(template, setup).await?;
         relay_after(&self.ledger, &self.sender, &self.clock).await;
         Ok(())
+    }
+
+    /// Tells of a setup up to its trigger.
+    pub(super) async fn tell_before(&self, template: &Template, setup: SetupId) -> anyhow::Result<()> {
+        for record in &template.before {
+            let record = named(record, setup);
+            self.ledger.record_transition(&record, self.clock.now()).await?;
+            self.ledger.mark_handled(setup, record.transition.sequence).await?;
+        }
+        Ok(())
+    }
+
+    /// Quotes the template's chain anew and stores it; the setup's trigger goes into the books without a message's being
+    /// worked.
+    pub(super) async fn trigger(
+        &self,
+        template: &Template,
+        setup: SetupId,
+    ) -> anyhow::Result<TransitionRecord> {
+        let now = self.clock.now();
+        let chain = template.chain_at(now);
+        for row in &chain.rows {
+            self.market(&MarketEvent::OptionQuote(row.series, row.quote));
+        }
+        let id = self.ledger.store_chain(&chain).await?;
+        let record = template.trigger(setup, id, now);
+        self.ledger.record_transition(&record, now).await?;
+        Ok(record)
     }
 
     /// Switches a member on.

@@ -27,6 +27,8 @@ pub(super) struct Agreement {
     pub(super) intents: usize,
     pub(super) orders: usize,
     pub(super) executed: u64,
+    /// Entries without an attempt, by the reason.
+    pub(super) refused: BTreeMap<String, u32>,
     /// Faults that struck, by kind.
     pub(super) faults: BTreeMap<String, u32>,
 }
@@ -134,6 +136,9 @@ fn books_side(intents: &[IntentView], setups: &[SetupId], found: &mut Agreement)
         let of_round = matches!(view.intent.head().origin, Origin::Setup(it) if setups.contains(&it));
         if of_round && !has_ended(view) {
             found.differences.push(format!("intent {id} is {} ({})", view.state.as_str(), view.reason));
+        }
+        if view.intent.opens() && view.attempts.is_empty() {
+            *found.refused.entry(view.reason.clone()).or_default() += 1;
         }
         for fill in &view.fills {
             let leg = (id, fill.attempt, fill.series);

@@ -77,6 +77,8 @@ pub struct Told {
     pub orders: usize,
     /// Contracts executed.
     pub executed: u64,
+    /// Entries that were not sent, by the reason.
+    pub refused: BTreeMap<String, u32>,
     /// What went wrong, by kind.
     pub perils: BTreeMap<String, u32>,
     /// Faults that struck at the broker, by kind.
@@ -101,6 +103,7 @@ pub async fn run(ask: &Ask, mut tell: impl FnMut(&Round)) -> anyhow::Result<Told
         intents: 0,
         orders: 0,
         executed: 0,
+        refused: BTreeMap::new(),
         perils: BTreeMap::new(),
         broker_faults: BTreeMap::new(),
         slowest_agreement: 0.0,
@@ -119,6 +122,7 @@ pub async fn run(ask: &Ask, mut tell: impl FnMut(&Round)) -> anyhow::Result<Told
     told.flat_at_end = end.agreement.differences.is_empty() && end.agreement.is_flat;
     (told.intents, told.orders) = (end.agreement.intents, end.agreement.orders);
     (told.executed, told.broker_faults) = (end.agreement.executed, end.agreement.faults);
+    told.refused = end.agreement.refused;
     told.seconds = begun.elapsed().as_secs_f64();
     standing.down().await?;
     Ok(told)

@@ -16,7 +16,7 @@ use super::perils::Dice;
 use super::standing::Standing;
 
 /// Setups of a round.
-const SETUPS: u64 = 4;
+const SETUPS: u64 = 6;
 /// They trigger within this long.
 const TRIGGERED_WITHIN_MS: u64 = 9_000;
 /// Strikes stand so many points apart.

@@ -23,7 +23,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sim::broker::{Facts, TranscriptLine};
 
-use super::journal::TRANSCRIPT;
+use sandbox::journal::TRANSCRIPT;
 
 /// The books of the run, a line a row.
 pub const LEDGER: &str = "ledger.jsonl";

@@ -18,13 +18,13 @@ use world::parts::Parts as _;
 use world::simulated::members;
 
 use super::account::{self, Minutes, Summary};
-use super::journal::Files;
 use super::parts::Local;
 use super::place::{Place, RunKey};
 use super::stage::{self, Stage, interrupted};
 use crate::aws::AwsLocal;
 use crate::clock::{MarketClock, Pacer, Speed, wall};
 use crate::postgres::{Postgres, PostgresOptions};
+use sandbox::journal::Files;
 
 /// Which session is run.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@
 pub mod account;
 pub mod demo;
 mod env_file;
+mod ground;
 mod http;
-mod journal;
 mod mail;
 mod parts;
 pub mod place;

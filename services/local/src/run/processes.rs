@@ -37,15 +37,16 @@ use self::books::Books;
 use self::programs::{Kept, Program, all_built};
 use self::sessions::Work;
 use super::env_file::{EnvFile, of_switches};
+use super::ground::Ground;
 use super::http;
-use super::journal::Files;
-use super::place::{Place, RunKey};
+use super::place::Place;
 use super::stage::{BEFORE_OPEN, DATABASE, Stage, interrupted};
 use super::turn::Turn;
 use crate::aws::{AwsLocal, QueuePair};
 use crate::clock::wall;
-use crate::postgres::{Postgres, PostgresOptions};
+use crate::postgres::Postgres;
 use crate::runtime_api::{Function, FunctionProcess};
+use sandbox::journal::Files;
 
 /// Every program that is run.
 pub const PROGRAMS: [&str; 13] = [
@@ -116,24 +117,11 @@ pub async fn processes(ask: &ProcessesAsk, out: &mut impl Write) -> anyhow::Resu
         EnvFile::check(path)?;
     }
     let listener = http::bind(ask.listen).await?;
-    let source = format!("generated:seed={}", ask.seed);
-    let place = Place::open(&ask.data_dir, RunKey { command: "up --processes".to_owned(), source })?;
-    let options = PostgresOptions { durable: true, ..PostgresOptions::fast(place.postgres()) };
-    let postgres = tokio::select! {
-        started = Postgres::start(&options) => started?,
-        () = ended.as_mut() => return Ok(()),
-    };
-    if let Some(note) = postgres.note() {
-        eprintln!("{note}");
-    }
-    let aws = AwsLocal::start().await?;
-    let run = Run { ask, place: &place, postgres: &postgres, aws: &aws };
-    let ran = tokio::select! {
-        ran = run.run(listener, out, ended) => ran,
-        why = postgres.keep() => Err(why),
-    };
-    aws.stop().await;
-    postgres.stop().await.and(ran)
+    let ground = Ground::open(&ask.data_dir, "up --processes", ask.seed, ended.as_mut()).await?;
+    let Some(ground) = ground else { return Ok(()) };
+    let Ground { place, postgres, aws } = &ground;
+    let ran = ground.under(Run { ask, place, postgres, aws }.run(listener, out, ended)).await;
+    ground.close(ran).await
 }
 
 struct Run<'a> {

@@ -18,7 +18,6 @@ use sim::broker::Sandbox;
 use store::Store;
 use world::simulated::{Member, enrol, sandbox_config, switches};
 
-use super::journal::Files;
 use super::mail::SqsMail;
 use super::parts::Local;
 use super::place::Place;
@@ -26,6 +25,7 @@ use super::venue::LocalVenue;
 use crate::aws::AwsLocal;
 use crate::clock::MarketClock;
 use crate::postgres::Postgres;
+use sandbox::journal::Files;
 
 /// The database of a run.
 pub(crate) const DATABASE: &str = "claxton";

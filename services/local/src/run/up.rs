@@ -16,6 +16,7 @@ use domain::money::Usd;
 use domain::ports::{Clock as _, Ledger as _};
 use domain::time::UtcNanos;
 use ingester::account_stream::on_broker_frame;
+use sandbox::journal::Files;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -24,15 +25,15 @@ use world::parts::{AccountFrame, Venue as _};
 use world::simulated::{Member, enrol, members};
 
 use super::env_file::{self, EnvFile};
+use super::ground::Ground;
 use super::http::{self, Front, InProcess};
-use super::journal::Files;
 use super::parts::Local;
-use super::place::{Place, RunKey};
+use super::place::Place;
 use super::stage::{self, BEFORE_OPEN, Stage, interrupted};
 use super::turn::{Seen, Turn};
 use crate::aws::AwsLocal;
 use crate::clock::{MarketClock, Pacer, Speed};
-use crate::postgres::{Postgres, PostgresOptions};
+use crate::postgres::Postgres;
 
 /// How long the day is let go on the wall before it is held back again.
 const STEP: Duration = Duration::from_millis(50);
@@ -65,20 +66,12 @@ pub async fn up(ask: &Up, out: &mut impl Write) -> anyhow::Result<()> {
     if let Some(path) = &ask.env {
         EnvFile::check(path)?;
     }
-    let source = format!("generated:seed={}", ask.seed);
-    let place = Place::open(&ask.data_dir, RunKey { command: "up".to_owned(), source })?;
-    let options = PostgresOptions { durable: true, ..PostgresOptions::fast(place.postgres()) };
-    let postgres = tokio::select! {
-        started = Postgres::start(&options) => started?,
-        () = ended.as_mut() => return Ok(()),
+    let Some(ground) = Ground::open(&ask.data_dir, "up", ask.seed, ended.as_mut()).await? else {
+        return Ok(());
     };
-    if let Some(note) = postgres.note() {
-        eprintln!("{note}");
-    }
-    let aws = AwsLocal::start().await?;
-    let ran = Run { ask, place: &place, postgres: &postgres, aws: &aws }.run(listener, out, ended).await;
-    aws.stop().await;
-    postgres.stop().await.and(ran)
+    let Ground { place, postgres, aws } = &ground;
+    let ran = ground.under(Run { ask, place, postgres, aws }.run(listener, out, ended)).await;
+    ground.close(ran).await
 }
 
 /// The user of `events/`, with an account at the broker, who follows setups without trading them.

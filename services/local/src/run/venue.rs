@@ -22,8 +22,8 @@ use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Message as Ws;
 use world::parts::{AccountFrame, Venue};
 
-use super::journal::Files;
 use crate::clock::MarketClock;
+use sandbox::journal::Files;
 
 /// How long frames on their way are waited for on the wall before their stream counts as broken: the poll finds what they
 /// would have told.
