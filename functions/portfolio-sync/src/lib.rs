@@ -7,13 +7,13 @@
 
 use std::time::Duration;
 
-use domain::account::{AccountRef, Balances, Switches};
+use domain::account::{AccountRef, Balances, CredentialStatus, Switches};
 use domain::calendar::Session;
 use domain::kill::{KillScope, KillState};
 use domain::money::{CONTRACT_MULTIPLIER, Usd};
 use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, ConnectError, CredentialChange, HandleError, KillFlip, Ledger,
-    Message, Queue, Snapshot,
+    Message, Queue, REFUSED_TOKEN_AGE_MAX, Snapshot,
 };
 use domain::time::UtcNanos;
 
@@ -82,13 +82,14 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
     }
 
     async fn sync(&self, account: &AccountRef, session: &Session) -> Result<Option<One>, HandleError> {
+        let began = self.clock.now();
         let broker = match self.brokers.account(account).await {
             Ok(broker) => broker,
             Err(error) => return self.unreachable(account, session, &error).await,
         };
         let balances = match broker.balances().await {
             Ok(balances) => balances,
-            Err(BrokerError::Authentication { .. }) => return self.refused(account, session).await,
+            Err(BrokerError::Authentication { .. }) => return self.refused(account, session, began).await,
             // The next minute asks again.
             Err(_) => return Ok(None),
         };
@@ -187,8 +188,20 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
         Ok(Some(open))
     }
 
-    async fn refused(&self, account: &AccountRef, session: &Session) -> Result<Option<One>, HandleError> {
-        self.ledger.change_credential(account, &CredentialChange::Refused, self.clock.now()).await?;
+    /// The token that was refused was read before `began`, and may have been replaced since.
+    async fn refused(
+        &self,
+        account: &AccountRef,
+        session: &Session,
+        began: UtcNanos,
+    ) -> Result<Option<One>, HandleError> {
+        let read_at = began.minus(REFUSED_TOKEN_AGE_MAX);
+        self.ledger.change_credential(account, &CredentialChange::Refused, read_at).await?;
+        let records = self.ledger.credentials(account.user).await?;
+        let record = records.iter().find(|it| it.account.account == account.account);
+        if record.is_none_or(|it| it.status != CredentialStatus::Refused) {
+            return Ok(None);
+        }
         let key = format!("credential_refused:{}:{}", account.account, session.date);
         self.alert(
             key,

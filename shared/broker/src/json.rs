@@ -3,6 +3,8 @@
 //!
 //! Values stay text until they become money, a count or an instant; no number passes through a float.
 
+mod rows;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -13,6 +15,8 @@ use domain::time::UtcNanos;
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+pub(crate) use rows::rows;
 
 /// A JSON value not yet looked into. `None` stands for an absent field and for `null`.
 pub(crate) type Raw<'a> = Option<&'a RawValue>;

@@ -63,6 +63,9 @@ pub(crate) fn verdict<'a>(reply: &'a Reply, secrets: &[&str]) -> Verdict<'a> {
         return Verdict::Nothing(format!("HTTP {status} with a body that is not text"));
     };
     let good = (200..300).contains(&status);
+    if good && is_plain(body) {
+        return Verdict::Body(body);
+    }
     let words = |text: &str| clean(text, secrets);
     let surface: Option<Surface<'_>> = serde_json::from_str(body).ok();
     // Whatever the status: but not where the words stand in a good answer, as an order's reason say.
@@ -93,7 +96,7 @@ pub(crate) fn verdict<'a>(reply: &'a Reply, secrets: &[&str]) -> Verdict<'a> {
             };
         }
     }
-    if contains(body, FINAL) && (good || status == 400) && surface.is_none() {
+    if surface.is_none() && (good || status == 400) && contains(body, FINAL) {
         return Verdict::Final(words(body));
     }
     match status {
@@ -103,6 +106,14 @@ pub(crate) fn verdict<'a>(reply: &'a Reply, secrets: &[&str]) -> Verdict<'a> {
         401 if contains(body, "access token") => Verdict::Token(words(body)),
         _ => Verdict::Nothing(format!("HTTP {status}: {}", words(body))),
     }
+}
+
+/// Whether a body is an object in which nothing can be a fault or an error, without reading it: most answers are, and some
+/// are long. The names could only be spelled otherwise with escapes.
+fn is_plain(body: &str) -> bool {
+    let inner = body.trim();
+    let is_object = inner.starts_with('{') && inner.ends_with('}');
+    is_object && !["\"errors\"", "\"fault\"", "\\", "inalized"].iter().any(|it| inner.contains(it))
 }
 
 /// The text of an order that ended, without the status it ended in.

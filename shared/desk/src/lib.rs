@@ -18,7 +18,7 @@ use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, Mark, Tic
 use domain::planted::{self, Bug};
 use domain::ports::{
     Answer, BrokerError, BrokerPort, Clock, CredentialChange, Fence, Ledger, LedgerError, MarkRequest,
-    Marking, Written,
+    Marking, REFUSED_TOKEN_AGE_MAX, Written,
 };
 use domain::ticket::{ProtectiveTicket, StopLimit};
 use domain::time::UtcNanos;
@@ -214,9 +214,14 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
             reply = kind.place(self.broker, &mark, slot.price).await;
         }
         if let Err(BrokerError::Authentication { .. }) = &reply {
-            // Its user is told once; what was held stays visible and closable by hand.
+            // Its user is told once; what was held stays visible and closable by hand. Whoever works an order may have stood
+            // still since it read the token.
             self.ledger
-                .change_credential(&slot.account, &CredentialChange::Refused, self.clock.now())
+                .change_credential(
+                    &slot.account,
+                    &CredentialChange::Refused,
+                    mark.at.minus(REFUSED_TOKEN_AGE_MAX * 5),
+                )
                 .await?;
         }
         self.record(&kind, &slot, &mark, reply).await

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::time::digits;
+
 /// Why a text is not a symbol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
@@ -247,8 +249,31 @@ impl OccSymbol {
 
     fn tail(&self) -> String {
         let e = self.expiry;
-        let year = e.year().rem_euclid(100);
-        format!("{year:02}{:02}{:02}{}{:08}", e.month(), e.day(), self.right.letter(), self.strike.0)
+        if self.strike.0 > 99_999_999 {
+            let year = e.year().rem_euclid(100);
+            return format!(
+                "{year:02}{:02}{:02}{}{}",
+                e.month(),
+                e.day(),
+                self.right.letter(),
+                self.strike.0
+            );
+        }
+        let mut text = [0; 15];
+        for (from, to, value) in [
+            (0, 2, i64::from(e.year().rem_euclid(100))),
+            (2, 4, e.month().into()),
+            (4, 6, e.day().into()),
+            (7, 15, self.strike.0.into()),
+        ] {
+            if let Some(part) = text.get_mut(from..to) {
+                digits(part, value);
+            }
+        }
+        if let Some(right) = text.get_mut(6) {
+            *right = u8::try_from(self.right.letter()).unwrap_or(b'?');
+        }
+        std::str::from_utf8(&text).unwrap_or_default().to_owned()
     }
 
     /// What the option is written on.
@@ -293,7 +318,10 @@ impl FromStr for OccSymbol {
 
 impl fmt::Display for OccSymbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}{}", self.root, self.tail()))
+        let mut text = String::with_capacity(24);
+        text.push_str(self.root.as_str());
+        text.push_str(&self.tail());
+        f.pad(&text)
     }
 }
 

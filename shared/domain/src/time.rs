@@ -1,5 +1,6 @@
 //! Instants and New York wall time.
 
+use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
@@ -90,7 +91,9 @@ impl UtcNanos {
 
     /// The New York calendar date at this instant.
     pub fn new_york_date(self) -> Date {
-        self.new_york().date()
+        let known = PLAIN_DAYS.get().into_iter().flatten();
+        let day = known.into_iter().find(|it| it.midnight <= self && self < it.midnight.plus(DAY));
+        day.map_or_else(|| self.new_york().date(), |it| it.date)
     }
 }
 
@@ -98,8 +101,33 @@ impl UtcNanos {
 impl fmt::Display for UtcNanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secs = jiff::Timestamp::from_second(self.secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let civil = TimeZone::UTC.to_datetime(secs);
-        write!(f, "{}.{:09}Z", civil.strftime("%Y-%m-%dT%H:%M:%S"), self.0.rem_euclid(NANOS_PER_SEC))
+        let civil = jiff::tz::Offset::UTC.to_datetime(secs);
+        // Written digit by digit: instants are spelled more often than anything else.
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        let nanos = self.0.rem_euclid(NANOS_PER_SEC);
+        for (from, to, value) in [
+            (0, 4, i64::from(civil.year())),
+            (5, 7, civil.month().into()),
+            (8, 10, civil.day().into()),
+            (11, 13, civil.hour().into()),
+            (14, 16, civil.minute().into()),
+            (17, 19, civil.second().into()),
+            (20, 29, nanos),
+        ] {
+            if let Some(part) = text.get_mut(from..to) {
+                digits(part, value);
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Writes `value` in decimal, with zeros in front, as wide as `text` is.
+pub(crate) fn digits(text: &mut [u8], value: i64) {
+    let mut left = value;
+    for digit in text.iter_mut().rev() {
+        *digit = b'0'.saturating_add(u8::try_from(left.rem_euclid(10)).unwrap_or(0));
+        left = left.div_euclid(10);
     }
 }
 
@@ -110,8 +138,42 @@ pub fn new_york() -> &'static TimeZone {
     ZONE.get_or_init(|| TimeZone::get("America/New_York").unwrap_or(TimeZone::UTC))
 }
 
+/// A day in New York that is 24 hours long: every time of day is as far from midnight as its clock says.
+#[derive(Clone, Copy)]
+struct PlainDay {
+    date: Date,
+    midnight: UtcNanos,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+thread_local! {
+    /// Days that were asked for last, each in the place of its number: nearly every question is about today or tomorrow, and
+    /// the rules of a zone are long.
+    static PLAIN_DAYS: Cell<[Option<PlainDay>; 4]> = const { Cell::new([None; 4]) };
+}
+
 /// The instant of a New York wall time. A time in the spring gap moves forward; in the autumn fold the first.
 pub fn at_new_york(date: Date, time: Time) -> UtcNanos {
+    let known = PLAIN_DAYS.get().into_iter().flatten().find(|it| it.date == date);
+    let day = known.or_else(|| {
+        let midnight = looked_up(date, Time::midnight());
+        let next = looked_up(date.tomorrow().ok()?, Time::midnight());
+        let day = (next == midnight.plus(DAY)).then_some(PlainDay { date, midnight })?;
+        let mut known = PLAIN_DAYS.get();
+        let place = usize::try_from(date.day()).unwrap_or(0) % known.len();
+        known.get_mut(place)?.replace(day);
+        PLAIN_DAYS.set(known);
+        Some(day)
+    });
+    let since = u64::try_from(time.duration_since(Time::midnight()).as_nanos());
+    match (day, since) {
+        (Some(day), Ok(since)) => day.midnight.plus(Duration::from_nanos(since)),
+        (Some(_) | None, _) => looked_up(date, time),
+    }
+}
+
+fn looked_up(date: Date, time: Time) -> UtcNanos {
     let zoned = new_york().to_ambiguous_zoned(date.to_datetime(time)).compatible();
     zoned.ok().and_then(|it| UtcNanos::from_jiff(it.timestamp())).unwrap_or_default()
 }
@@ -131,6 +193,19 @@ mod tests {
             at_new_york(date(2026, 7, 17), time(9, 30, 0, 0)).to_string(),
             "2026-07-17T13:30:00.000000000Z"
         );
+    }
+
+    #[test]
+    fn every_hour_of_a_year_is_where_the_zone_says_whatever_was_asked_before() {
+        let mut day = date(2026, 1, 1);
+        while day.year() == 2026 {
+            for hour in 0..24 {
+                let at = at_new_york(day, time(hour, 30, 0, 7));
+                assert_eq!(at, looked_up(day, time(hour, 30, 0, 7)), "{day} {hour}");
+                assert_eq!(at.new_york_date(), at.new_york().date(), "{day} {hour}");
+            }
+            day = day.tomorrow().unwrap();
+        }
     }
 
     #[test]

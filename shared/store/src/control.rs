@@ -201,11 +201,13 @@ const STORED: &str = "WITH u AS (INSERT INTO users (user_id) VALUES ($2) ON CONF
     l AS (INSERT INTO audit (account_id, user_id, at_ns, what, about, body)
         SELECT account_id, user_id, $6, 'credential stored', 'credential', '{}' FROM c)
     SELECT count(*) FROM c";
-/// Taken out is taken out: only a new token brings it back.
+/// Taken out is taken out: only a new token brings it back. A refusal of a token that was read before the credential was
+/// stored or proven is another token's.
 const CHANGED: &str = "WITH old AS (SELECT account_id, user_id, status FROM broker_credentials WHERE account_id = $1 FOR UPDATE),
     c AS (UPDATE broker_credentials b SET status = $2, changed_ns = $3,
             proof_ns = CASE WHEN $2 = 'active' THEN $3 END
         FROM old WHERE b.account_id = old.account_id AND (old.status <> 'removed' OR $2 = 'removed')
+            AND ($2 <> 'refused' OR b.changed_ns <= $3)
         RETURNING b.account_id, b.user_id, old.status),
     l AS (INSERT INTO audit (account_id, user_id, at_ns, what, about, body)
         SELECT account_id, user_id, $3, 'credential ' || $2, 'credential', '{}' FROM c WHERE status <> $2)

@@ -6,6 +6,10 @@
 //! Readers take every version they know and refuse the rest by name; unknown fields of a known version are ignored,
 //! because fields are only ever added.
 
+use std::borrow::Cow;
+
+use domain::account::AccountRef;
+use domain::ids::IntentId;
 use domain::ports::Message;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +31,20 @@ pub enum WireError {
 }
 
 #[derive(Deserialize)]
-struct Head {
+struct Head<'a> {
     version: u32,
+    #[serde(rename = "type", borrow)]
+    kind: Option<Cow<'a, str>>,
+}
+
+/// A step, read without the copy of every field that a tag inside an object costs: most messages are steps.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Step {
+    account: AccountRef,
+    intent: IntentId,
+    intent_version: i64,
+    tries: u16,
 }
 
 #[derive(Serialize)]
@@ -50,9 +66,14 @@ pub fn encode(message: &Message) -> String {
 /// [`WireError`] with what was found instead; the body belongs in the dead-letter queue.
 pub fn decode(body: &str) -> Result<Message, WireError> {
     let malformed = |it: serde_json::Error| WireError::Malformed(it.to_string());
-    let head: Head = serde_json::from_str(body).map_err(malformed)?;
+    let head: Head<'_> = serde_json::from_str(body).map_err(malformed)?;
     if head.version != VERSION {
         return Err(WireError::UnknownVersion { found: head.version });
+    }
+    if head.kind.as_deref() == Some("step") {
+        let Step { account, intent, intent_version, tries } =
+            serde_json::from_str(body).map_err(malformed)?;
+        return Ok(Message::Step { account, intent, version: intent_version, tries });
     }
     serde_json::from_str(body).map_err(malformed)
 }

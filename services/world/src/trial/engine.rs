@@ -299,10 +299,14 @@ impl Engine {
         let stop = self.parts.perils.take_stop();
         match (polled, stop) {
             (Poll::Ready(ended), _) => {
+                self.laws.rests(id);
                 self.laws.tell(|| format!("{} #{id} ended {ended:?}", task.actor));
                 self.ended(id, task.purpose, Some(ended));
             }
-            (Poll::Pending, Some(Stop::Killed)) => self.ended(id, task.purpose, None),
+            (Poll::Pending, Some(Stop::Killed)) => {
+                self.laws.rests(id);
+                self.ended(id, task.purpose, None);
+            }
             (Poll::Pending, Some(Stop::For(time))) => {
                 let at = self.now().plus(time);
                 self.trouble_until = self.trouble_until.max(at);
@@ -367,9 +371,7 @@ impl Engine {
         self.laws.tell(|| {
             format!("{} #{id} takes {} ({})", tasks::actor_of(queue), delivery.body, delivery.receives)
         });
-        if let Ok(Message::Step { intent, .. }) = wire::message::decode(&delivery.body) {
-            self.laws.works(id, intent);
-        }
+        self.laws.works(id, &delivery.body);
         let work = tasks::letter(&self.parts, queue, delivery, format!("worker-{id}"));
         self.spawn(tasks::actor_of(queue), Purpose::Letter(letter), work);
     }

@@ -17,8 +17,8 @@ use domain::kill::{KillRow, KillScope, scopes_for};
 use domain::money::{Side, Usd};
 use domain::order::AttemptState;
 use domain::ports::{
-    Answer, Clock as _, IntentView, KillFlip, MarkRequest, Marking, NewIntent, Progress, ReconciliationRun,
-    Recorded, Written,
+    Answer, Clock as _, IntentView, KillFlip, MarkRequest, Marking, Message, NewIntent, Progress,
+    ReconciliationRun, Recorded, Written,
 };
 use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
@@ -132,8 +132,8 @@ pub(crate) struct Laws {
     sandbox: Rc<RefCell<Sandbox>>,
     members: Vec<Member>,
     steps: Cell<u64>,
-    /// The intent that a task works, where its message names one.
-    works: RefCell<BTreeMap<u64, IntentId>>,
+    /// The message that a task works.
+    works: RefCell<BTreeMap<u64, String>>,
     seen: RefCell<Seen>,
 }
 
@@ -168,9 +168,14 @@ impl Laws {
         self.steps.get()
     }
 
-    /// `task` works `intent`.
-    pub(crate) fn works(&self, task: u64, intent: IntentId) {
-        self.works.borrow_mut().insert(task, intent);
+    /// `task` works the message with this body.
+    pub(crate) fn works(&self, task: u64, body: &str) {
+        self.works.borrow_mut().insert(task, body.to_owned());
+    }
+
+    /// `task` works no more.
+    pub(crate) fn rests(&self, task: u64) {
+        self.works.borrow_mut().remove(&task);
     }
 
     /// A setup triggered.
@@ -394,8 +399,10 @@ impl Witness for Laws {
         if matches!(fired.peril, Peril::LostBefore | Peril::LostAfter) {
             seen.broken.insert(fired.task);
         }
-        if let Some(intent) = self.works.borrow().get(&fired.task) {
-            seen.hit.insert(*intent);
+        let works = self.works.borrow();
+        let message = works.get(&fired.task).and_then(|it| wire::message::decode(it).ok());
+        if let Some(Message::Step { intent, .. }) = message {
+            seen.hit.insert(intent);
         }
         if fired.site.actor == "orders" {
             let now = self.time.now();

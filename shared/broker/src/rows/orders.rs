@@ -12,12 +12,6 @@ use serde_json::value::RawValue;
 use crate::json::{self, Raw, Unreadable};
 
 #[derive(Deserialize)]
-struct OrdersBody<'a> {
-    #[serde(borrow)]
-    orders: &'a RawValue,
-}
-
-#[derive(Deserialize)]
 struct OrderBody<'a> {
     #[serde(borrow)]
     order: &'a RawValue,
@@ -52,9 +46,8 @@ struct OrderRow<'a> {
 /// # Errors
 /// [`Unreadable`] where the list, an id, or an order of ours cannot be read.
 pub fn orders(body: &str) -> Result<Vec<BrokerOrder>, Unreadable> {
-    let outer: OrdersBody<'_> = json::parse(body, "orders")?;
-    let rows = json::collection(outer.orders, "order", "orders")?;
-    rows.into_iter().map(|raw| order_row(raw, false)).collect()
+    let rows: Vec<OrderRow<'_>> = json::rows(body, "orders", "order")?;
+    rows.iter().map(|row| read_row(row, false)).collect()
 }
 
 /// The one order asked for, which must be readable.
@@ -63,15 +56,11 @@ pub fn orders(body: &str) -> Result<Vec<BrokerOrder>, Unreadable> {
 /// [`Unreadable`] where its id or a leg cannot be read.
 pub fn order(body: &str) -> Result<BrokerOrder, Unreadable> {
     let outer: OrderBody<'_> = json::parse(body, "order")?;
-    order_row(outer.order, true)
+    read_row(&json::parse(outer.order.get(), "an order")?, true)
 }
 
 /// Reads an order. Of ours, and of one that was `asked_for`, every option leg must be readable; of a foreign one in
 /// a list, what cannot be read is left out.
-fn order_row(raw: &RawValue, asked_for: bool) -> Result<BrokerOrder, Unreadable> {
-    read_row(&json::parse(raw.get(), "an order")?, asked_for)
-}
-
 fn read_row(row: &OrderRow<'_>, asked_for: bool) -> Result<BrokerOrder, Unreadable> {
     let tag = json::text(row.tag).and_then(|it| OrderTag::parse(&it));
     let strict = asked_for || tag.is_some();
@@ -297,7 +286,7 @@ fn gcd(a: u32, b: u32) -> u32 {
 /// [`Unreadable`] as [`order`].
 pub fn order_detail(body: &str) -> Result<OrderDetail, Unreadable> {
     let outer: OrderBody<'_> = json::parse(body, "order")?;
-    detail(outer.order, true)
+    detail(&json::parse(outer.order.get(), "an order")?, true)
 }
 
 /// One page of orders in every detail.
@@ -305,14 +294,12 @@ pub fn order_detail(body: &str) -> Result<OrderDetail, Unreadable> {
 /// # Errors
 /// [`Unreadable`] as [`orders`].
 pub fn order_details(body: &str) -> Result<Vec<OrderDetail>, Unreadable> {
-    let outer: OrdersBody<'_> = json::parse(body, "orders")?;
-    let rows = json::collection(outer.orders, "order", "orders")?;
-    rows.into_iter().map(|raw| detail(raw, false)).collect()
+    let rows: Vec<OrderRow<'_>> = json::rows(body, "orders", "order")?;
+    rows.iter().map(|row| detail(row, false)).collect()
 }
 
-fn detail(raw: &RawValue, asked_for: bool) -> Result<OrderDetail, Unreadable> {
-    let row: OrderRow<'_> = json::parse(raw.get(), "an order")?;
-    let order = read_row(&row, asked_for)?;
+fn detail(row: &OrderRow<'_>, asked_for: bool) -> Result<OrderDetail, Unreadable> {
+    let order = read_row(row, asked_for)?;
     let legs = row.leg.map_or_else(|| Ok(Vec::new()), json::elements)?;
     Ok(OrderDetail {
         class: class(json::text(row.class)),

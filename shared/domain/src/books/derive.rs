@@ -137,21 +137,35 @@ fn entries<V: Borrow<IntentView>>(views: &[V]) -> Vec<Entry<'_>> {
         }
     }
     entries.sort_by_key(|it| (it.opening.head.decided_at, it.opening.head.id));
-    let mut pooled: Vec<&Fill> = Vec::new();
+    let mut named: Vec<(usize, &Fill)> = Vec::new();
+    let mut pooled: Vec<Sold<'_>> = Vec::new();
     for view in views.iter().map(Borrow::borrow) {
         let OrderIntent::Closing(closing) = &view.intent else { continue };
         match closing.opening {
-            None => pooled.extend(&view.fills),
+            None => pooled.extend(view.fills.iter().map(|it| Sold::whole(it, None))),
             Some(opening) => {
-                if let Some(entry) = entries.iter_mut().find(|it| it.opening.head.id == opening) {
-                    entry.sales.extend(view.fills.iter().map(whole));
+                if let Some(index) = entries.iter().position(|it| it.opening.head.id == opening) {
+                    named.extend(view.fills.iter().map(|it| (index, it)));
                 }
             }
         }
     }
-    pooled.sort_by_key(|it| (it.at, it.intent, it.attempt, it.to));
-    for fill in pooled {
-        spread(&mut entries, fill);
+    named.sort_by_key(|(_, it)| (it.at, it.intent, it.attempt, it.to));
+    for (index, fill) in named {
+        let mut sold = Sold::whole(fill, Some(index));
+        if let Some(entry) = entries.get_mut(index) {
+            // While an entry works, what it bought may not be known yet; once it ended, a close that came late sold what
+            // others hold.
+            let part = if entry.view.state.is_final() { entry.held() } else { sold.contracts };
+            entry.sales.extend(sold.take(part));
+        }
+        if sold.contracts > 0 {
+            pooled.push(sold);
+        }
+    }
+    pooled.sort_by_key(|it| (it.fill.at, it.fill.intent, it.fill.attempt, it.fill.to));
+    for sold in pooled {
+        spread(&mut entries, sold);
     }
     for entry in &mut entries {
         entry.sales.sort_by_key(|it| it.at);
@@ -168,31 +182,51 @@ const fn sale(fill: &Fill, contracts: u32, brought: Usd, fees: Usd) -> Sale {
     Sale { contracts, price: fill.price, brought, fees, at: fill.at, settlement }
 }
 
-/// Gives a sell without a named entry to the entries of its series, the oldest first.
-fn spread(entries: &mut [Entry<'_>], fill: &Fill) {
-    let (mut left, mut amount, mut fees) = (fill.contracts(), brought(fill), fill.fees);
-    let mut last = None;
-    for (index, entry) in
-        entries.iter_mut().enumerate().filter(|(_, it)| it.opening.head.series == fill.series)
-    {
-        if entry.bought() > 0 {
+/// What of a sell has no entry yet.
+struct Sold<'a> {
+    fill: &'a Fill,
+    contracts: u32,
+    brought: Usd,
+    fees: Usd,
+    /// The entry it was meant to close.
+    named: Option<usize>,
+}
+
+impl<'a> Sold<'a> {
+    fn whole(fill: &'a Fill, named: Option<usize>) -> Self {
+        Self { fill, contracts: fill.contracts(), brought: brought(fill), fees: fill.fees, named }
+    }
+
+    /// At most `most` contracts of it, with their share of the money.
+    fn take(&mut self, most: u32) -> Option<Sale> {
+        let part = self.contracts.min(most);
+        let share = |of: Usd| of.scaled(i64::from(part), i64::from(self.contracts));
+        let (brought, fees) = (share(self.brought), share(self.fees));
+        if part == 0 {
+            return None;
+        }
+        self.contracts = self.contracts.saturating_sub(part);
+        self.brought -= brought;
+        self.fees -= fees;
+        Some(sale(self.fill, part, brought, fees))
+    }
+}
+
+/// Gives a sell that no entry has to the entries of its series, the oldest first.
+fn spread(entries: &mut [Entry<'_>], mut sold: Sold<'_>) {
+    let mut last = sold.named;
+    let series = sold.fill.series;
+    for (index, entry) in entries.iter_mut().enumerate().filter(|(_, it)| it.opening.head.series == series) {
+        if entry.bought() > 0 && sold.named.is_none() {
             last = Some(index);
         }
-        let part = entry.held().min(left);
-        if part > 0 {
-            let share = |of: Usd| of.scaled(i64::from(part), i64::from(left));
-            let (money, charge) = (share(amount), share(fees));
-            entry.sales.push(sale(fill, part, money, charge));
-            left = left.saturating_sub(part);
-            amount -= money;
-            fees -= charge;
-        }
+        let held = entry.held();
+        entry.sales.extend(sold.take(held));
     }
     // Sold more than was ours: the money is real, and somebody has to carry it.
-    if left > 0
-        && let Some(entry) = last.and_then(|it| entries.get_mut(it))
-    {
-        entry.sales.push(sale(fill, left, amount, fees));
+    if let Some(entry) = last.and_then(|it| entries.get_mut(it)) {
+        let left = sold.contracts;
+        entry.sales.extend(sold.take(left));
     }
 }
 

@@ -182,6 +182,17 @@ fn a_flatten_closes_what_entries_still_hold_in_their_order() {
 }
 
 #[test]
+fn a_close_that_came_late_sells_what_another_entry_of_its_series_holds() {
+    let first = entry("a", 5, 600);
+    let second = entry("b", 5, 530);
+    let close = close("c", Some(&first), 7, 550, 12);
+    let owned = owned(&[first, second, close], DAY);
+    assert_eq!(owned.iter().map(|it| (it.bought, it.sold)).collect::<Vec<_>>(), [(5, 5), (5, 2)]);
+    assert_eq!(owned.iter().map(|it| it.received).sum::<Usd>(), Usd::from_dollars(7 * 550));
+    assert_eq!(owned.iter().map(|it| it.fees).sum::<Usd>(), Usd::from_dollars(5 + 5 + 7));
+}
+
+#[test]
 fn the_day_counts_fees_losses_and_one_day_trade_for_a_close_in_parts() {
     let it = entry("a", 2, 200);
     let parts = [close("t1", Some(&it), 1, 150, 11), close("st", Some(&it), 1, 100, 12)];

@@ -4,6 +4,8 @@
 //! transaction. Whatever is delivered twice has one effect, by natural key; order comes from versions and sequence
 //! numbers, never from a queue.
 
+use std::time::Duration;
+
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -374,6 +376,10 @@ pub struct ReconciliationRun {
     pub alerts: Vec<Message>,
 }
 
+/// How old a token may be that a broker just refused: it is read at most so long before it is used. A refusal says nothing
+/// of a credential that was stored since.
+pub const REFUSED_TOKEN_AGE_MAX: Duration = Duration::from_secs(120);
+
 /// A change of a credential's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialChange {
@@ -386,7 +392,8 @@ pub enum CredentialChange {
     },
     /// Balances were read with it.
     Proven,
-    /// The broker refused it.
+    /// The broker refused it. Its `at` says from when on the refused token was surely read: a credential that was stored or
+    /// proven after that is another one, and nothing changes. See [`REFUSED_TOKEN_AGE_MAX`].
     Refused,
     /// Taken out.
     Removed,

@@ -10,8 +10,8 @@ mod queue;
 pub use broker::{BrokerError, BrokerPort, Brokers, CancelAnswer, ConnectError, MarketNow};
 pub use ledger::{
     Answer, CredentialChange, DayBook, DayRisk, Difference, DifferenceKind, Fence, IntentView, KillFlip,
-    Ledger, LedgerError, MarkRequest, Marking, NewIntent, OpeningContext, Progress, ReconciliationRun,
-    Recorded, SetupBook, Snapshot, Written,
+    Ledger, LedgerError, MarkRequest, Marking, NewIntent, OpeningContext, Progress, REFUSED_TOKEN_AGE_MAX,
+    ReconciliationRun, Recorded, SetupBook, Snapshot, Written,
 };
 pub use queue::{DeadLetter, Message, OutboxRow, Queue};
 

@@ -112,12 +112,12 @@ impl Window {
 impl Budget {
     /// `X-Ratelimit-*`, lower case; the expiry in milliseconds since the epoch.
     pub(crate) fn headers(&self) -> [(String, String); 4] {
-        let header = |name: &str, value: String| (format!("x-ratelimit-{name}"), value);
+        let header = |name: &str, value: String| (name.to_owned(), value);
         [
-            header("allowed", self.allowed.to_string()),
-            header("used", self.used.to_string()),
-            header("available", self.allowed.saturating_sub(self.used).to_string()),
-            header("expiry", self.expiry.millis().to_string()),
+            header("x-ratelimit-allowed", self.allowed.to_string()),
+            header("x-ratelimit-used", self.used.to_string()),
+            header("x-ratelimit-available", self.allowed.saturating_sub(self.used).to_string()),
+            header("x-ratelimit-expiry", self.expiry.millis().to_string()),
         ]
     }
 }

@@ -95,6 +95,7 @@ use faults::Faults;
 use ladder::Ladder;
 use limits::Windows;
 use market::GreeksCache;
+use orders_api::RowCache;
 use stream::{Audience, Notice, StreamSession};
 use watchlists::Watchlist;
 
@@ -158,6 +159,9 @@ pub struct Sandbox {
     /// The hour's greeks as far as somebody asked; computed from the book.
     #[serde(skip)]
     greeks: GreeksCache,
+    /// Rows of orders that ended; written from the orders.
+    #[serde(skip)]
+    rows: RowCache,
 }
 
 /// A saved state that cannot be read.
@@ -208,6 +212,7 @@ impl Sandbox {
             watched: BTreeMap::new(),
             audience: Audience::default(),
             greeks: GreeksCache::default(),
+            rows: RowCache::default(),
         };
         it.open_session(config.session);
         it
@@ -378,11 +383,12 @@ impl Sandbox {
     }
 
     fn user_of(&self, token: &Token) -> Option<&User> {
-        if token.is_empty() {
-            return None;
-        }
-        let hash = token_hash(token);
-        self.users.iter().find(|user| user.token_hashes.contains(&hash))
+        if token.is_empty() { None } else { self.user_behind(&token_hash(token)) }
+    }
+
+    /// The user with the token of this hash.
+    fn user_behind(&self, hash: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.token_hashes.iter().any(|it| it == hash))
     }
 
     fn owner(&self, account: &str) -> Option<&User> {

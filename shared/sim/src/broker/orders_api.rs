@@ -1,5 +1,11 @@
 //! Reading orders (TRADIER.md section 8).
 
+use std::collections::BTreeMap;
+
+use domain::time::at_new_york;
+use jiff::civil::Time;
+use serde_json::value::{RawValue, to_raw_value};
+
 use super::Sandbox;
 use super::answer::Answer;
 use super::order::{Order, Status};
@@ -22,8 +28,36 @@ const STATUSES: [&str; 9] = [
     Status::Canceled.as_str(),
 ];
 
+/// Rows of orders that ended, as they were written. They follow from the orders, so that two caches never differ in what
+/// they answer: most of a day's list ended long ago, and the list is what is asked for most.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RowCache(BTreeMap<u64, Written>);
+
+/// A row with what it was written from.
+#[derive(Debug, Clone)]
+struct Written {
+    order: Order,
+    tags: bool,
+    text: Box<RawValue>,
+}
+
+impl PartialEq for RowCache {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for RowCache {}
+
+impl RowCache {
+    fn of(&self, order: &Order, tags: bool) -> Option<&RawValue> {
+        let known = self.0.get(&order.id).filter(|it| it.tags == tags && it.order == *order);
+        known.map(|it| &*it.text)
+    }
+}
+
 impl Sandbox {
-    pub(super) fn order_list(&self, account: &str, params: &Params<'_>) -> Result<Answer, Invalid> {
+    pub(super) fn order_list(&mut self, account: &str, params: &Params<'_>) -> Result<Answer, Invalid> {
         let tags = params.flag("includeTags")?;
         let page = params.count("page", 1, 1_000_000)?;
         let limit = params.count("limit", self.rules.practice.page_rows.clamp(1, PAGE_MAX), PAGE_MAX)?;
@@ -32,9 +66,11 @@ impl Sandbox {
             return Err(Invalid::new("status", "is not valid."));
         }
         let today = self.now.new_york_date();
+        let from = at_new_york(today, Time::midnight());
+        let until = at_new_york(today.tomorrow().unwrap_or(today), Time::midnight());
         let practice = &self.rules.practice;
         let shown = |order: &&Order| {
-            let of_today = || order.created.new_york_date() == today;
+            let of_today = || from <= order.created && order.created < until;
             order.parent.is_none()
                 && order.created.plus(self.rules.latencies.list) <= self.now
                 && self.listed(order.id)
@@ -44,11 +80,39 @@ impl Sandbox {
         let skipped = page.saturating_sub(1).saturating_mul(limit);
         let ids = self.accounts.get(account).into_iter().flat_map(|it| &it.orders);
         let orders = ids.filter_map(|id| self.orders.get(id)).filter(shown).skip(skipped).take(limit);
-        let orders: Vec<(&Order, String)> = orders.map(|it| (it, symbol(it))).collect();
-        let parts: Vec<Vec<(&Order, String)>> = orders.iter().map(|(it, _)| self.parts(it)).collect();
+        let ids: Vec<u64> = orders.map(|it| it.id).collect();
+        self.write_rows(&ids, tags);
+        let orders: Vec<&Order> = ids.iter().filter_map(|id| self.orders.get(id)).collect();
+        let known = |it: &Order| self.rows.of(it, tags).filter(|_| self.view(it, tags).executions);
+        let written: Vec<Option<&RawValue>> = orders.iter().map(|it| known(it)).collect();
+        let about: Vec<(String, Vec<(&Order, String)>)> = orders
+            .iter()
+            .zip(&written)
+            .map(
+                |(it, known)| if known.is_some() { Default::default() } else { (symbol(it), self.parts(it)) },
+            )
+            .collect();
         let rows =
-            orders.iter().zip(&parts).map(|((order, symbol), parts)| self.row(order, symbol, parts, tags));
+            orders.iter().zip(&written).zip(&about).map(|((order, known), (symbol, parts))| match known {
+                Some(text) => Row::Written(text),
+                None => self.row(order, symbol, parts, tags),
+            });
         Ok(Answer::json(&Under("orders", Listed::new("order", rows.collect()))))
+    }
+
+    /// Writes the rows of those that ended, once.
+    fn write_rows(&mut self, ids: &[u64], tags: bool) {
+        for id in ids {
+            let Some(order) = self.orders.get(id) else { continue };
+            let is_still = !order.is_live() && !order.class.brackets() && self.view(order, tags).executions;
+            if !is_still || self.rows.of(order, tags).is_some() {
+                continue;
+            }
+            if let Ok(text) = to_raw_value(&self.row(order, &symbol(order), &[], tags)) {
+                let written = Written { order: order.clone(), tags, text };
+                self.rows.0.insert(*id, written);
+            }
+        }
     }
 
     pub(super) fn order_single(&self, id: u64, params: &Params<'_>) -> Result<Answer, Invalid> {

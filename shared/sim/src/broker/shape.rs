@@ -5,6 +5,7 @@ use domain::symbol::{OccSymbol, Right};
 use domain::time::{NANOS_PER_MILLI, UtcNanos};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde_json::value::RawValue;
 
 use super::config::Practice;
 use super::instrument::Instrument;
@@ -255,6 +256,8 @@ pub(crate) enum Row<'a> {
     Order(Box<OrderRow<'a>>),
     /// A bracket.
     Bracket(BracketRow<'a>),
+    /// A row that was written before.
+    Written(&'a RawValue),
 }
 
 /// 0 when filled and when canceled; a rejected order keeps what it asked for.

@@ -231,7 +231,10 @@ impl TranscriptEvent {
 pub(crate) fn body_text(body: &[u8]) -> String {
     const KEPT: usize = 4_096;
     if body.len() <= KEPT {
-        return String::from_utf8_lossy(body).into_owned();
+        return match std::str::from_utf8(body) {
+            Ok(text) => text.to_owned(),
+            Err(_) => String::from_utf8_lossy(body).into_owned(),
+        };
     }
     format!("<{} bytes, blake3 {}>", body.len(), blake3::hash(body).to_hex())
 }

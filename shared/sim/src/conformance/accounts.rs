@@ -10,6 +10,7 @@ cases! {
     an_account_begins_with_its_first_credential,
     a_proof_is_dated_and_a_new_token_needs_a_new_one,
     a_refused_credential_is_not_worked_and_a_proof_brings_it_back,
+    a_refusal_of_a_token_from_before_says_nothing_of_a_new_one,
     a_removed_credential_returns_with_a_new_token_alone,
     an_account_is_its_owners,
     active_accounts_are_sorted,
@@ -71,6 +72,18 @@ async fn a_refused_credential_is_not_worked_and_a_proof_brings_it_back<L: Ledger
     same!(context.credential.map(|it| it.status), Some(CredentialStatus::Refused));
     ledger.change_credential(&account, &CredentialChange::Proven, at(8, 2, 0)).await?;
     same!(ledger.active_accounts().await?, [account]);
+    Ok(())
+}
+
+async fn a_refusal_of_a_token_from_before_says_nothing_of_a_new_one<L: Ledger>(ledger: &L) -> Outcome {
+    let account = sample::account(1);
+    sample::enrol(ledger, &account).await?;
+    let stored = CredentialChange::Stored { secret: "claxton/2".to_owned(), last4: "0001".to_owned() };
+    ledger.change_credential(&account, &stored, at(9, 30, 0)).await?;
+    ledger.change_credential(&account, &CredentialChange::Refused, at(9, 29, 59)).await?;
+    same!(ledger.active_accounts().await?, [account]);
+    ledger.change_credential(&account, &CredentialChange::Refused, at(9, 30, 0)).await?;
+    same!(ledger.active_accounts().await?, []);
     Ok(())
 }
 

@@ -158,6 +158,7 @@ impl State {
         }
         let row = self.account_mut(account, WHAT)?;
         let removed = row.credential.status == CredentialStatus::Removed;
+        let renewed = at < row.credential_at;
         let what = match change {
             CredentialChange::Stored { secret, last4 } => {
                 row.owner = *account;
@@ -170,7 +171,7 @@ impl State {
                 row.credential.proof_at = Some(at);
                 "proven"
             }
-            CredentialChange::Refused if !removed => {
+            CredentialChange::Refused if !removed && !renewed => {
                 row.credential.status = CredentialStatus::Refused;
                 row.credential.proof_at = None;
                 "refused"
@@ -182,6 +183,7 @@ impl State {
                 "removed"
             }
         };
+        row.credential_at = at;
         self.note(at, Some(account.account), format!("credential {what}"));
         Ok(())
     }
@@ -232,6 +234,7 @@ fn new_account(account: AccountRef, secret: &str, last4: &str) -> AccountRow {
     AccountRow {
         owner: account,
         credential: active(account, secret, last4),
+        credential_at: UtcNanos(i64::MIN),
         lease: Lease::default(),
         intents: Default::default(),
         snapshots: Default::default(),

@@ -62,6 +62,8 @@ pub(super) struct SetupRow {
 pub(super) struct AccountRow {
     pub(super) owner: AccountRef,
     pub(super) credential: CredentialRecord,
+    /// When the credential was stored, proven or refused last.
+    pub(super) credential_at: UtcNanos,
     pub(super) lease: Lease,
     /// In order of decision, then id.
     pub(super) intents: BTreeSet<(UtcNanos, IntentId)>,
