@@ -30,13 +30,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
                 .orders
                 .iter()
                 .find(|it| it.tag.is_some_and(|tag| tag.intent == id && tag.attempt == last.no));
-            let event = match found.and_then(|order| Some((order, order.single()?))) {
-                Some((order, leg)) => AttemptEvent::Observed {
-                    id: order.id,
-                    status: order.status,
-                    executed: leg.executed,
-                    average: leg.average,
-                },
+            let event = match found.and_then(|order| last.shown(order)) {
+                Some(event) => event,
                 None if last.state.is_unresolved()
                     && self.clock.now().since(last.marked_at) >= LOOKED_UP_AFTER =>
                 {
@@ -164,7 +159,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         let at = self.clock.now();
         let head = view.intent.head();
         let observe = |it: &Attempt| observed(head, it, at, FillSource::Poll);
-        let fills = attempt.as_ref().and_then(observe).into_iter().collect();
+        let fills = attempt.as_ref().map(observe).unwrap_or_default();
         let progress = Progress {
             account: pass.account,
             intent: head.id,

@@ -23,7 +23,7 @@ use crate::follow::INDEX_AGE_MAX;
 use crate::{BROKER, EARLY_WAIT, Orders, Work, follow, protect};
 
 /// How often a close looks for its position at the broker before it is called missing: the list may lag a fill.
-const MISSING_LOOKS_MAX: usize = 8;
+pub(crate) const MISSING_LOOKS_MAX: usize = 8;
 
 impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     pub(crate) async fn begin(&self, work: &Work<'_, B::Account>) -> Result<(), HandleError> {
@@ -48,6 +48,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                 self.shelter(work, closing).await
             }
             OrderIntent::Closing(closing) => self.close(work, closing).await,
+            OrderIntent::OpeningCombo(entry) => self.begin_combo(work, entry).await,
+            OrderIntent::ClosingCombo(exit) => self.close_combo(work, exit).await,
         }
     }
 
@@ -124,7 +126,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// The market could not be asked. An entry waits a little and is then too old to be sent.
-    async fn entry_unasked(
+    pub(crate) async fn entry_unasked(
         &self,
         work: &Work<'_, B::Account>,
         error: &BrokerError,
@@ -176,7 +178,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             Err(error) => return self.ask_again(work, &error).await,
         };
         if long == 0 {
-            return self.missing_at_broker(work, closing).await;
+            return self.missing_at_broker(work).await;
         }
         let asked = left.min(long);
         let bound =
@@ -314,18 +316,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// Our books hold it, the broker does not: closed by hand, or its list lags. Asked a few times, then told.
-    async fn missing_at_broker(
-        &self,
-        work: &Work<'_, B::Account>,
-        closing: &ClosingIntent,
-    ) -> Result<(), HandleError> {
+    pub(crate) async fn missing_at_broker(&self, work: &Work<'_, B::Account>) -> Result<(), HandleError> {
         let now = self.clock.now();
-        let looks = work
-            .view
-            .reason
-            .strip_prefix("missing_at_broker:")
-            .and_then(|it| it.parse().ok())
-            .unwrap_or(0usize);
+        let looks = looks(&work.view);
         if looks < MISSING_LOOKS_MAX {
             let reason = format!("missing_at_broker:{}", looks + 1);
             let progress = self.bare(
@@ -340,11 +333,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let mut progress =
             self.bare(work, IntentState::Done, "missing_at_broker", "the broker shows no position", None);
         let alert = Message::Alert {
-            key: format!("missing_at_broker:{}", closing.head.id),
+            key: format!("missing_at_broker:{}", work.view.intent.head().id),
             level: "critical".to_owned(),
             text: format!(
                 "our books hold {} and the broker does not: it may have been closed by hand",
-                closing.head.series
+                work.view.intent.head().series
             ),
         };
         progress.also.push((Queue::Alerts, alert, now));
@@ -396,7 +389,12 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 }
 
+/// How often a close found its position missing at the broker.
+pub(crate) fn looks(view: &IntentView) -> usize {
+    view.reason.strip_prefix("missing_at_broker:").and_then(|it| it.parse().ok()).unwrap_or(0)
+}
+
 /// When the walk started: with its first attempt.
-fn started_at(view: &IntentView, now: UtcNanos) -> UtcNanos {
+pub(crate) fn started_at(view: &IntentView, now: UtcNanos) -> UtcNanos {
     view.attempts.first().map_or(now, |it| it.marked_at)
 }

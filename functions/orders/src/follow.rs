@@ -13,15 +13,15 @@ use engine::walk::{self, Next, Plan, Rung, Terms};
 use crate::{Orders, Work};
 
 /// How long after a cancel request the order is read again: the answer to the request is no verdict.
-const CANCEL_READ_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const CANCEL_READ_AFTER: Duration = Duration::from_secs(1);
 /// How long after a cancel request that did nothing it is repeated.
 const CANCEL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// An older value of the index says nothing about where it is.
 pub(crate) const INDEX_AGE_MAX: Duration = Duration::from_secs(5);
 /// No entry is worked later than this before its series' last trade.
-const ENTRY_HOURS_END_BEFORE: Duration = Duration::from_secs(20 * 60);
+pub(crate) const ENTRY_HOURS_END_BEFORE: Duration = Duration::from_secs(20 * 60);
 /// How long after a refused close the next attempt is made.
-const REFUSED_CLOSE_WAIT: Duration = Duration::from_secs(2);
+pub(crate) const REFUSED_CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// The attempt after `event`.
 pub(crate) fn apply(attempt: &Attempt, event: &AttemptEvent) -> Result<Attempt, HandleError> {
@@ -30,18 +30,12 @@ pub(crate) fn apply(attempt: &Attempt, event: &AttemptEvent) -> Result<Attempt, 
 
 /// The attempt as the broker shows its order.
 pub(crate) fn observe(attempt: &Attempt, order: &BrokerOrder) -> Result<Attempt, HandleError> {
-    let Some(leg) = order.single() else {
+    let Some(event) = attempt.shown(order) else {
         return Err(HandleError::Poison(format!(
             "order {} has {} legs, one was sent",
             order.id,
             order.legs.len()
         )));
-    };
-    let event = AttemptEvent::Observed {
-        id: order.id,
-        status: order.status,
-        executed: leg.executed,
-        average: leg.average,
     };
     let seen = apply(attempt, &event)?;
     let reason = seen.reason.clone().or_else(|| order.reason.clone());
@@ -62,6 +56,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         if seen.state.is_final() {
             return self.ended(work, seen).await;
         }
+        if work.view.intent.is_combo() {
+            return self.follow_combo(work, seen).await;
+        }
         if work.view.stop_requested || seen.cancel_at.is_some() {
             return self.cancel(work, seen, "superseded").await;
         }
@@ -70,11 +67,17 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                 self.rest(work, closing, seen).await
             }
             OrderIntent::Opening(_) | OrderIntent::Closing(_) => self.rung(work, seen).await,
+            OrderIntent::OpeningCombo(_) | OrderIntent::ClosingCombo(_) => {
+                self.follow_combo(work, seen).await
+            }
         }
     }
 
     /// The broker works the order no more. An entry is over; a close goes on until nothing is left.
     pub(crate) async fn ended(&self, work: &Work<'_, B::Account>, seen: Attempt) -> Result<(), HandleError> {
+        if seen.combo.is_some() {
+            return self.combo_ended(work, seen).await;
+        }
         let now = self.clock.now();
         let what = format!("ended {} with {} executed", seen.state.as_str(), seen.executed);
         let filled = seen.state == AttemptState::Filled;
@@ -170,7 +173,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// Books what was read although the market could not be asked.
-    async fn read_only(
+    pub(crate) async fn read_only(
         &self,
         work: &Work<'_, B::Account>,
         seen: Attempt,
@@ -195,9 +198,10 @@ pub(crate) fn terms(intent: &OrderIntent, started_at: UtcNanos) -> Result<Terms,
     let head = intent.head();
     let no_calendar = |error: NoCalendar| HandleError::Poison(error.to_string());
     let last_trade = last_trade(&head.series).map_err(no_calendar)?;
-    let (bound, until) = match intent {
-        OrderIntent::Opening(opening) => (Some(opening.worst), last_trade.minus(ENTRY_HOURS_END_BEFORE)),
-        OrderIntent::Closing(_) => (None, last_trade),
+    let until = if intent.opens() { last_trade.minus(ENTRY_HOURS_END_BEFORE) } else { last_trade };
+    let bound = match intent {
+        OrderIntent::Opening(opening) => Some(opening.worst),
+        OrderIntent::Closing(_) | OrderIntent::OpeningCombo(_) | OrderIntent::ClosingCombo(_) => None,
     };
     let grid = TickGrid::single_leg(&head.series.root, started_at.new_york_date());
     Ok(Terms { plan: Plan::for_action(head.action), grid, bound, started_at, until })

@@ -7,6 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod begin;
+mod combo;
+mod combo_close;
+mod combo_follow;
 mod follow;
 mod protect;
 mod resolve;
@@ -184,11 +187,17 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             self.ledger.send_later(Queue::BrokerEvents, &again, now.plus(EARLY_WAIT)).await?;
         }
         if seen == *ended && !needs_price(work, &seen) {
-            return Ok(());
+            return self.late_balance(work).await;
         }
         let (state, reason) = (work.view.state, work.view.reason.clone());
         let follow_up = (!state.is_final()).then_some(now);
-        let progress = self.progress(work, seen, state, &reason, "a late execution was read", follow_up);
+        let is_combo = seen.combo.is_some();
+        let mut progress = self.progress(work, seen, state, &reason, "a late execution was read", follow_up);
+        if is_combo {
+            // What executed late may be out of ratio: the order is looked at once more with it in the books.
+            let again = Message::BrokerOrder { account: work.account, order: id };
+            progress.also.push((Queue::BrokerEvents, again, now.plus(EARLY_WAIT)));
+        }
         self.write(work, progress).await
     }
 
@@ -203,7 +212,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         follow_up: Option<UtcNanos>,
     ) -> Progress {
         let at = self.clock.now();
-        let fills = books::observed(work.view.intent.head(), &attempt, at, work.source).into_iter().collect();
+        let fills = books::observed(work.view.intent.head(), &attempt, at, work.source);
         Progress {
             account: work.account,
             intent: work.view.intent.head().id,
@@ -320,8 +329,7 @@ fn lease_lost() -> HandleError {
 
 /// Whether a recorded execution of the attempt lacks a price that is known now.
 fn needs_price<A>(work: &Work<'_, A>, attempt: &Attempt) -> bool {
-    attempt.average.is_some()
-        && work.view.fills.iter().any(|it| it.attempt == attempt.no && it.price.is_none())
+    work.view.is_priced_by(attempt)
 }
 
 /// Our order in a list, by its tag. Two orders under one tag must never be; the first one counts and the rest is told.

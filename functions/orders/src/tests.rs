@@ -27,6 +27,7 @@ use sim::vault::{MemNotes, MemSecrets};
 
 use super::*;
 
+mod combos;
 mod protect;
 
 #[derive(Clone, Default)]
@@ -79,7 +80,9 @@ impl Bench {
             accounts: vec![account],
         };
         let session = Session::of(SESSION).unwrap().unwrap();
-        let listed = vec![ListedSeries { series: series(), open_interest: None }];
+        let legs = sample::combos::legs(1).into_iter().map(|it| it.series);
+        let all = std::iter::once(series()).chain(legs);
+        let listed = all.map(|series| ListedSeries { series, open_interest: None }).collect();
         let sandbox =
             Sandbox::new(Config { session, users: vec![user], series: listed, rules: Rules::live(1) });
         let sandbox = Rc::new(RefCell::new(sandbox));

@@ -147,6 +147,7 @@ fn attempt(close: &Close<'_>, at: UtcNanos) -> Result<Attempt, HandleError> {
         repriced_at: sent_at,
         cancel_at: None,
         reason: None,
+        combo: None,
     };
     let seen = AttemptEvent::Observed {
         id: close.order.id,

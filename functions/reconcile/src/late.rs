@@ -4,7 +4,7 @@
 use domain::account::AccountRef;
 use domain::books;
 use domain::intent::OrderIntent;
-use domain::order::{Attempt, AttemptEvent, BrokerOrder};
+use domain::order::{Attempt, BrokerOrder, ComboAttempt};
 use domain::ports::{Brokers, Clock, HandleError, IntentView, Ledger, Progress};
 use domain::position::FillSource;
 use engine::protect;
@@ -60,7 +60,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             version: view.version,
             fence: None,
             attempts: learned.to_vec(),
-            fills: learned.iter().filter_map(execution).collect(),
+            fills: learned.iter().flat_map(execution).collect(),
             state: view.state,
             reason: view.reason.clone(),
             gates: Vec::new(),
@@ -84,18 +84,14 @@ fn learned(view: &IntentView, orders: &[BrokerOrder]) -> Vec<Attempt> {
     let ended = view.attempts.iter().filter(|it| it.state.is_final());
     let seen = ended.filter_map(|attempt| {
         let order = order_of(view, attempt, orders)?;
-        let leg = order.single()?;
-        let event = AttemptEvent::Observed {
-            id: order.id,
-            status: order.status,
-            executed: leg.executed,
-            average: leg.average,
-        };
+        let event = attempt.shown(order)?;
         // What contradicts the books is a difference, and told as one.
         let seen = attempt.apply(&event).ok()?;
-        let unpriced = seen.average.is_some()
-            && view.fills.iter().any(|it| it.attempt == attempt.no && it.price.is_none());
-        let is_more = seen.executed > attempt.executed || seen.broker_order != attempt.broker_order;
+        let unpriced = view.is_priced_by(&seen);
+        let is_more = seen.executed > attempt.executed
+            || seen.broker_order != attempt.broker_order
+            || seen.combo.as_ref().map(ComboAttempt::contracts)
+                > attempt.combo.as_ref().map(ComboAttempt::contracts);
         (is_more || unpriced).then_some(seen)
     });
     seen.collect()

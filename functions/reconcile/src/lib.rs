@@ -173,7 +173,8 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
         let Origin::Flatten(session) = view.intent.head().origin else { return Ok(()) };
         let at_once = match &view.intent {
             OrderIntent::Closing(closing) => closing.reason == AT_ONCE,
-            OrderIntent::Opening(_) => false,
+            OrderIntent::ClosingCombo(exit) => exit.reason == AT_ONCE,
+            OrderIntent::Opening(_) | OrderIntent::OpeningCombo(_) => false,
         };
         let pass = Message::Flatten { account: *account, session, at_once };
         Ok(self.ledger.send_later(Queue::Flatten, &pass, at).await?)
@@ -197,7 +198,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             stepped = stepped.saturating_add(1);
             if !view.state.is_final() {
                 match head.origin {
-                    Origin::Setup(_) => steps.push(head.id),
+                    Origin::Setup(_) | Origin::Decision(_) => steps.push(head.id),
                     // A flatten's passes read its orders by themselves; where none came for a minute, one is asked for.
                     Origin::Flatten(_) => self.pass_again(account, view, at).await?,
                 }

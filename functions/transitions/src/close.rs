@@ -89,6 +89,9 @@ fn protected_share(intents: &[IntentView], opening: IntentId) -> Option<CloseAmo
         {
             Some(closing.amount)
         }
-        OrderIntent::Closing(_) | OrderIntent::Opening(_) => None,
+        OrderIntent::Closing(_)
+        | OrderIntent::Opening(_)
+        | OrderIntent::OpeningCombo(_)
+        | OrderIntent::ClosingCombo(_) => None,
     })
 }

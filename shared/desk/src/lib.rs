@@ -6,21 +6,25 @@
 
 #![forbid(unsafe_code)]
 
+mod combo;
+
 use std::time::Duration;
 
 use domain::account::AccountRef;
 use domain::gate::GateCheck;
-use domain::ids::{AttemptNo, BrokerOrderId, OrderTag};
+use domain::ids::{AttemptNo, BrokerOrderId, IntentId, OrderTag};
 use domain::intent::{Approved, CloseBound, ClosingIntent, IntentState, OpeningIntent};
 use domain::kill::{KillRow, KillScope};
 use domain::money::{Price, Side};
-use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, Mark, Ticket};
+use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, ComboAttempt, Mark, Ticket};
 use domain::planted::{self, Bug};
 use domain::ports::{
     Answer, BrokerError, BrokerPort, Clock, CredentialChange, Fence, Ledger, LedgerError, MarkRequest,
     Marking, REFUSED_TOKEN_AGE_MAX, Written,
 };
-use domain::ticket::{ProtectiveTicket, StopLimit};
+use domain::ticket::{
+    ComboLeg, ComboOpening, ComboTicket, CoveredClose, LegClose, Net, ProtectiveTicket, StopLimit,
+};
 use domain::time::UtcNanos;
 
 /// How long after its mark the outcome of an attempt is asked for when no answer was recorded.
@@ -105,17 +109,52 @@ enum Kind<'a> {
         terms: StopLimit,
         moves: u16,
     },
+    ComboEntry {
+        intent: IntentId,
+        approved: &'a Approved<ComboOpening>,
+        scopes: Vec<KillScope>,
+        gates: &'a [GateCheck],
+        net: Net,
+    },
+    ComboClose {
+        intent: IntentId,
+        covered: &'a CoveredClose,
+        net: Net,
+    },
+    LegClose {
+        intent: IntentId,
+        close: &'a LegClose,
+        net: Net,
+    },
 }
 
 impl Kind<'_> {
     fn opens(&self) -> bool {
-        matches!(self, Kind::Entry { .. })
+        matches!(self, Kind::Entry { .. } | Kind::ComboEntry { .. })
     }
 
     fn quantity(&self) -> u32 {
         match self {
             Kind::Entry { approved, .. } => approved.get().quantity,
             Kind::Close { bound, .. } | Kind::Protection { bound, .. } => bound.get().quantity(),
+            Kind::ComboEntry { approved, .. } => approved.get().units,
+            Kind::ComboClose { covered, .. } => covered.units(),
+            Kind::LegClose { close, .. } => close.contracts(),
+        }
+    }
+
+    /// The legs of an order on a structure.
+    fn combo(&self) -> Option<ComboAttempt> {
+        match self {
+            Kind::Entry { .. } | Kind::Close { .. } | Kind::Protection { .. } => None,
+            Kind::ComboEntry { approved, net, .. } => {
+                Some(ComboAttempt::of(approved.get().risk.legs(), *net))
+            }
+            Kind::ComboClose { covered, net, .. } => Some(ComboAttempt::of(covered.legs(), *net)),
+            Kind::LegClose { close, net, .. } => {
+                let leg = ComboLeg { series: close.series(), side: close.side(), ratio: 1 };
+                Some(ComboAttempt::of(&[leg], *net))
+            }
         }
     }
 
@@ -137,6 +176,13 @@ impl Kind<'_> {
                 let ticket = ProtectiveTicket::sell_to_close(bound, mark, intent.head.series, *terms);
                 broker.place_protection(&ticket).await
             }
+            Kind::ComboEntry { approved, net, .. } => {
+                broker.place_combo(&ComboTicket::open(approved, mark, self.quantity(), *net)).await
+            }
+            Kind::ComboClose { covered, net, .. } => {
+                broker.place_combo(&ComboTicket::close(covered, mark, *net)).await
+            }
+            Kind::LegClose { close, .. } => broker.place(&Ticket::close_leg(close, mark, price)).await,
         }
     }
 }
@@ -236,6 +282,12 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
             Kind::Close { intent, .. } | Kind::Protection { intent, .. } => {
                 (intent.head.id, Side::Sell, Vec::new(), Vec::new())
             }
+            Kind::ComboEntry { intent, scopes, gates, .. } => {
+                (*intent, Side::Buy, scopes.clone(), gates.to_vec())
+            }
+            Kind::ComboClose { intent, .. } | Kind::LegClose { intent, .. } => {
+                (*intent, Side::Sell, Vec::new(), Vec::new())
+            }
         };
         MarkRequest {
             account: slot.account,
@@ -246,6 +298,7 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
             side,
             quantity: kind.quantity(),
             price: slot.price,
+            combo: kind.combo(),
             kill_scopes,
             gates,
             at,
@@ -300,7 +353,11 @@ fn marked_attempt(kind: &Kind<'_>, slot: &Slot, mark: &Mark) -> Attempt {
         quantity: kind.quantity(),
         price: slot.price,
         rung: match kind {
-            Kind::Entry { .. } | Kind::Close { .. } => 0,
+            Kind::Entry { .. }
+            | Kind::Close { .. }
+            | Kind::ComboEntry { .. }
+            | Kind::ComboClose { .. }
+            | Kind::LegClose { .. } => 0,
             Kind::Protection { moves, .. } => *moves,
         },
         executed: 0,
@@ -309,6 +366,7 @@ fn marked_attempt(kind: &Kind<'_>, slot: &Slot, mark: &Mark) -> Attempt {
         repriced_at: mark.at,
         cancel_at: None,
         reason: None,
+        combo: kind.combo(),
     }
 }
 

@@ -19,13 +19,20 @@
 //! what is left of it after its own closes and settlement. What exceeds them all counts for the last. An entry
 //! belongs to the session of the New York date it was decided on.
 
+//!
+//! **Structures.** An attempt on a structure is kept leg by leg, and each leg is held to the same rules: observations
+//! name (intent, attempt, series). Its `executed` counts the whole units that all legs have. Fills of an exit reduce the
+//! structure its `opening` names; what is held of it follows leg by leg.
+
 mod apply;
+mod combos;
 mod derive;
 #[cfg(test)]
 mod tests;
 
 pub use apply::{After, answered, begins, filled, marked, observed, progressed, settled, stopped};
-pub use derive::{day_risk, held, owned, owned_series, session_span};
+pub use combos::{combo_settled, structures};
+pub use derive::{day_risk, held, open_legs, owned, owned_series, session_span};
 
 use crate::ids::AttemptNo;
 use crate::position::FillStep;

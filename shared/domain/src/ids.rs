@@ -131,6 +131,11 @@ hash_id!(
     "an intent id: 26 characters of base32"
 );
 hash_id!(
+    /// A strategy's decision: the hash of whatever names it there.
+    DecisionId,
+    "a decision id: 26 characters of base32"
+);
+hash_id!(
     /// An option chain snapshot, by content.
     ChainId,
     "a chain id: 26 characters of base32"

@@ -4,8 +4,9 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountRef;
+use crate::combo::{ComboEntry, ComboExit};
 use crate::gate::{GateCheck, Verdict};
-use crate::ids::{AccountId, IntentId, SetupId};
+use crate::ids::{AccountId, DecisionId, IntentId, SetupId};
 use crate::market::Points;
 use crate::money::{Price, Usd};
 use crate::setup::{Direction, SetupKind, SetupLevels};
@@ -21,6 +22,8 @@ pub enum Origin {
     Setup(SetupId),
     /// The flatten of a session.
     Flatten(Date),
+    /// A strategy's decision.
+    Decision(DecisionId),
 }
 
 /// What an intent does to the position.
@@ -43,11 +46,15 @@ pub enum Action {
     ProtectT1,
     /// The same for what T1 leaves: the runner.
     ProtectRunner,
+    /// Closes what a structure's legs executed out of their ratio, and nothing else.
+    Balance,
+    /// Closes a structure in an emergency.
+    Emergency,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Enter,
         Self::TakeProfit1,
         Self::TakeProfit2,
@@ -56,6 +63,8 @@ impl Action {
         Self::Flatten,
         Self::ProtectT1,
         Self::ProtectRunner,
+        Self::Balance,
+        Self::Emergency,
     ];
 
     /// The name in ids, rows and messages.
@@ -69,6 +78,8 @@ impl Action {
             Self::Flatten => "flatten",
             Self::ProtectT1 => "protect_t1",
             Self::ProtectRunner => "protect_runner",
+            Self::Balance => "balance",
+            Self::Emergency => "emergency",
         }
     }
 
@@ -101,6 +112,13 @@ pub fn intent_id(
             account,
             action.as_str().as_bytes(),
         ]),
+        Origin::Decision(decision) => IntentId::of(&[
+            b"decision",
+            decision.as_bytes(),
+            &sequence.to_le_bytes(),
+            account,
+            action.as_str().as_bytes(),
+        ]),
         Origin::Flatten(session) => {
             let series = series.map(OccSymbol::to_string).unwrap_or_default();
             IntentId::of(&[b"flatten", session.to_string().as_bytes(), account, series.as_bytes()])
@@ -122,7 +140,7 @@ pub struct IntentHead {
     pub sequence: u32,
     /// What for.
     pub action: Action,
-    /// The series traded.
+    /// The series traded; of a structure its first leg's.
     pub series: OccSymbol,
     /// When it was decided, market time.
     pub decided_at: UtcNanos,
@@ -224,6 +242,10 @@ pub enum OrderIntent {
     Opening(OpeningIntent),
     /// Closes.
     Closing(ClosingIntent),
+    /// Opens a structure.
+    OpeningCombo(ComboEntry),
+    /// Closes a structure, or what of it is out of balance.
+    ClosingCombo(ComboExit),
 }
 
 impl OrderIntent {
@@ -232,12 +254,37 @@ impl OrderIntent {
         match self {
             Self::Opening(it) => &it.head,
             Self::Closing(it) => &it.head,
+            Self::OpeningCombo(it) => &it.head,
+            Self::ClosingCombo(it) => &it.head,
         }
     }
 
     /// Whether it opens.
     pub const fn opens(&self) -> bool {
-        matches!(self, Self::Opening(_))
+        matches!(self, Self::Opening(_) | Self::OpeningCombo(_))
+    }
+
+    /// Whether it is about a structure.
+    pub const fn is_combo(&self) -> bool {
+        matches!(self, Self::OpeningCombo(_) | Self::ClosingCombo(_))
+    }
+
+    /// The strategy of what opens, as the kill switch names it.
+    pub fn strategy(&self) -> Option<&str> {
+        match self {
+            Self::Opening(it) => Some(it.kind.as_str()),
+            Self::OpeningCombo(it) => Some(&it.strategy),
+            Self::Closing(_) | Self::ClosingCombo(_) => None,
+        }
+    }
+
+    /// The entry that a close names.
+    pub const fn opening(&self) -> Option<IntentId> {
+        match self {
+            Self::Closing(it) => it.opening,
+            Self::ClosingCombo(it) => Some(it.opening),
+            Self::Opening(_) | Self::OpeningCombo(_) => None,
+        }
     }
 }
 
@@ -327,8 +374,11 @@ pub fn approve_opening(
     }
 }
 
-/// Approves opening a combination as [`approve_opening`] does an intent: the same gates, and the proof of its bounded
-/// risk is in it.
+/// What a combination's opening is asked beside [`OPENING_GATES`]: no leg opposite to an open leg of ours.
+pub const LEG_COLLISION: &str = "leg_collision";
+
+/// Approves opening a combination as [`approve_opening`] does an intent: the same gates and [`LEG_COLLISION`], and the
+/// proof of its bounded risk is in it.
 ///
 /// # Errors
 /// Hands the gate back that blocks, or one that says it was never asked.
@@ -336,6 +386,9 @@ pub fn approve_combo(
     opening: ComboOpening,
     gates: &[GateCheck],
 ) -> Result<Approved<ComboOpening>, GateCheck> {
+    if !gates.iter().any(|it| it.gate == LEG_COLLISION) {
+        return Err(GateCheck::missing(LEG_COLLISION, "every gate is asked", "gate_not_asked"));
+    }
     match stopping(gates) {
         Some(blocking) => Err(blocking),
         None => Ok(Approved(opening)),

@@ -9,6 +9,7 @@ pub mod account;
 pub mod books;
 pub mod calendar;
 pub mod chain;
+pub mod combo;
 pub mod fees;
 pub mod gate;
 pub mod ids;

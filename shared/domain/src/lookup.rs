@@ -39,7 +39,7 @@ impl Sought {
         let side = ticket.side();
         let (series, quantity) = (ticket.series(), ticket.quantity());
         Self {
-            legs: vec![SoughtLeg { series, side, opens: side == Side::Buy, quantity }],
+            legs: vec![SoughtLeg { series, side, opens: ticket.opens(), quantity }],
             sent_at,
             tag_is_kept: true,
         }

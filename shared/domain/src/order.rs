@@ -6,6 +6,7 @@ use crate::ids::{AttemptNo, BrokerOrderId, OrderTag};
 use crate::intent::{Approved, CloseBound, OpeningIntent};
 use crate::money::{Price, Side, Usd};
 use crate::symbol::OccSymbol;
+use crate::ticket::{ComboLeg, LegClose, LegSide, Net};
 use crate::time::UtcNanos;
 
 /// Where an attempt stands.
@@ -190,6 +191,82 @@ pub struct Attempt {
     pub cancel_at: Option<UtcNanos>,
     /// A code with the state: `timed_out`, `refused`, `not_sent`, `not_found`.
     pub reason: Option<String>,
+    /// The legs of an order on a structure; `None` for a single long. With them `quantity` and `executed` count units,
+    /// whole ones, `price` is the distance of the net from zero, and `average` stays empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub combo: Option<ComboAttempt>,
+}
+
+/// An order on a structure, leg by leg: what executed of each, never of the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComboAttempt {
+    /// The net limit of one unit now.
+    pub net: Net,
+    /// The legs, in the order they were sent; one where a leg is closed on its own.
+    pub legs: Vec<LegExecution>,
+}
+
+/// What executed of one leg of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LegExecution {
+    /// The series.
+    pub series: OccSymbol,
+    /// What it does.
+    pub side: LegSide,
+    /// Contracts in one unit.
+    pub ratio: u32,
+    /// Contracts executed, never shrinking.
+    pub executed: u32,
+    /// Average price per share of what executed, once the broker says.
+    pub average: Option<Usd>,
+}
+
+impl LegExecution {
+    /// A leg of which nothing executed yet.
+    pub const fn of(leg: &ComboLeg) -> Self {
+        Self { series: leg.series, side: leg.side, ratio: leg.ratio, executed: 0, average: None }
+    }
+
+    /// The leg itself.
+    pub const fn leg(&self) -> ComboLeg {
+        ComboLeg { series: self.series, side: self.side, ratio: self.ratio }
+    }
+}
+
+impl ComboAttempt {
+    /// An order of `legs` at `net`, nothing executed.
+    pub fn of(legs: &[ComboLeg], net: Net) -> Self {
+        Self { net, legs: legs.iter().map(LegExecution::of).collect() }
+    }
+
+    /// Whole units of which every leg executed.
+    pub fn whole_units(&self) -> u32 {
+        self.legs.iter().filter_map(|it| it.executed.checked_div(it.ratio)).min().unwrap_or(0)
+    }
+
+    /// Contracts executed over all legs.
+    pub fn contracts(&self) -> u32 {
+        self.legs.iter().fold(0, |sum, it| sum.saturating_add(it.executed))
+    }
+
+    /// Whether every leg executed in its ratio.
+    pub fn is_balanced(&self) -> bool {
+        let units = self.whole_units();
+        self.legs.iter().all(|it| it.executed == units.saturating_mul(it.ratio))
+    }
+}
+
+/// What the broker shows of one leg of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LegSeen {
+    /// The series.
+    pub series: OccSymbol,
+    /// Contracts executed.
+    pub executed: u32,
+    /// Average price, where said.
+    pub average: Option<Usd>,
 }
 
 /// What can happen to an attempt.
@@ -215,6 +292,15 @@ pub enum AttemptEvent {
         executed: u32,
         /// Average price, where said.
         average: Option<Usd>,
+    },
+    /// We asked, and this is how an order on a structure stands, leg by leg.
+    ObservedLegs {
+        /// The broker's order.
+        id: BrokerOrderId,
+        /// Its status.
+        status: BrokerStatus,
+        /// Its legs, in any order.
+        legs: Vec<LegSeen>,
     },
     /// We asked for the tag, and it was not in the list. Proves nothing.
     NotFound,
@@ -242,6 +328,9 @@ pub enum AttemptError {
         /// Contracts ordered.
         quantity: u32,
     },
+    /// The order has other legs than were sent.
+    #[error("order {0} does not have the legs that were sent")]
+    OtherLegs(BrokerOrderId),
     /// Two orders carry the attempt's tag.
     #[error("the attempt is bound to order {bound}, the broker shows order {seen} for it")]
     TwoOrders {
@@ -253,6 +342,18 @@ pub enum AttemptError {
 }
 
 impl Attempt {
+    /// What an order of the broker's says about this attempt: leg by leg where it is one on a structure; `None` where a
+    /// single leg was sent and the order has others.
+    pub fn shown(&self, order: &BrokerOrder) -> Option<AttemptEvent> {
+        let (id, status) = (order.id, order.status);
+        if self.combo.is_none() {
+            let leg = order.single()?;
+            return Some(AttemptEvent::Observed { id, status, executed: leg.executed, average: leg.average });
+        }
+        let leg = |it: &BrokerLeg| LegSeen { series: it.series, executed: it.executed, average: it.average };
+        Some(AttemptEvent::ObservedLegs { id, status, legs: order.legs.iter().map(leg).collect() })
+    }
+
     /// The attempt after `event`. Every pair of state and event is listed: a new one does not compile until it is.
     ///
     /// # Errors
@@ -268,7 +369,7 @@ impl Attempt {
                 E::Marked => to(S::Submitting),
                 E::GivenUp => ended(S::Missed, "never_sent"),
                 E::Accepted(_) | E::Refused(_) | E::NotSent | E::AnswerLost => illegal(),
-                E::Observed { .. } | E::NotFound => illegal(),
+                E::Observed { .. } | E::ObservedLegs { .. } | E::NotFound => illegal(),
             },
             S::Submitting | S::Unknown => match event {
                 E::Accepted(id) => Ok(Self { state: S::Working, broker_order: Some(*id), ..self.clone() }),
@@ -278,6 +379,7 @@ impl Attempt {
                 E::Observed { id, status, executed, average } => {
                     self.observed(*id, *status, *executed, *average)
                 }
+                E::ObservedLegs { id, status, legs } => self.observed_legs(*id, *status, legs),
                 E::GivenUp => ended(S::Missed, "unresolved"),
                 E::Marked => illegal(),
             },
@@ -285,6 +387,7 @@ impl Attempt {
                 E::Observed { id, status, executed, average } => {
                     self.observed(*id, *status, *executed, *average)
                 }
+                E::ObservedLegs { id, status, legs } => self.observed_legs(*id, *status, legs),
                 E::Accepted(id) if self.broker_order == Some(*id) => Ok(self.clone()),
                 // The list lags: an order we know of stays what it is.
                 E::NotFound => Ok(self.clone()),
@@ -298,6 +401,10 @@ impl Attempt {
                 // The state stays; what really executed still counts, also when it shows up after we gave up.
                 E::Observed { id, status, executed, average } => {
                     let seen = self.observed(*id, *status, *executed, *average)?;
+                    Ok(Self { state: self.state, ..seen })
+                }
+                E::ObservedLegs { id, status, legs } => {
+                    let seen = self.observed_legs(*id, *status, legs)?;
                     Ok(Self { state: self.state, ..seen })
                 }
                 E::NotFound | E::GivenUp => Ok(self.clone()),
@@ -343,6 +450,43 @@ impl Attempt {
         let average = average.or(self.average.filter(|_| is_same));
         Ok(Self { state, broker_order: Some(id), executed, average, ..self.clone() })
     }
+
+    /// Takes in what the broker shows of an order on a structure. Each leg is held to what a single order is; the status
+    /// is the order's.
+    fn observed_legs(
+        &self,
+        id: BrokerOrderId,
+        status: BrokerStatus,
+        seen: &[LegSeen],
+    ) -> Result<Self, AttemptError> {
+        let other = || AttemptError::OtherLegs(id);
+        let combo = self.combo.as_ref().ok_or_else(other)?;
+        if seen.len() != combo.legs.len() {
+            return Err(other());
+        }
+        let mut after = combo.clone();
+        let mut anything = 0u32;
+        let mut state = self.state;
+        for leg in &mut after.legs {
+            let shown = seen.iter().find(|it| it.series == leg.series).ok_or_else(other)?;
+            let single = Self {
+                quantity: leg.ratio.saturating_mul(self.quantity),
+                executed: leg.executed,
+                average: leg.average,
+                combo: None,
+                ..self.clone()
+            };
+            let single = single.observed(id, status, shown.executed, shown.average)?;
+            (leg.executed, leg.average) = (single.executed, single.average);
+            anything = anything.saturating_add(leg.executed);
+            state = single.state;
+        }
+        if matches!(state, AttemptState::Working | AttemptState::PartiallyFilled) {
+            state = if anything > 0 { AttemptState::PartiallyFilled } else { AttemptState::Working };
+        }
+        let executed = after.whole_units();
+        Ok(Self { state, broker_order: Some(id), executed, combo: Some(after), ..self.clone() })
+    }
 }
 
 /// Proof that an attempt's row was committed as `submitting`: which row, and when.
@@ -376,6 +520,8 @@ pub enum TicketPurpose {
     },
     /// Sells to close.
     SellToClose,
+    /// Buys a short leg of a structure back.
+    BuyToClose,
 }
 
 impl Ticket {
@@ -407,6 +553,15 @@ impl Ticket {
         }
     }
 
+    /// A ticket to close one leg of a structure on its own.
+    pub const fn close_leg(close: &LegClose, mark: &Mark, price: Price) -> Self {
+        let purpose = match close.side() {
+            LegSide::BuyToClose | LegSide::BuyToOpen => TicketPurpose::BuyToClose,
+            LegSide::SellToClose | LegSide::SellToOpen => TicketPurpose::SellToClose,
+        };
+        Self { tag: mark.tag, series: close.series(), quantity: close.contracts(), price, purpose }
+    }
+
     /// The tag it carries.
     pub const fn tag(&self) -> OrderTag {
         self.tag
@@ -435,9 +590,14 @@ impl Ticket {
     /// Buy or sell.
     pub const fn side(&self) -> Side {
         match self.purpose {
-            TicketPurpose::BuyToOpen { .. } => Side::Buy,
+            TicketPurpose::BuyToOpen { .. } | TicketPurpose::BuyToClose => Side::Buy,
             TicketPurpose::SellToClose => Side::Sell,
         }
+    }
+
+    /// Whether it opens.
+    pub const fn opens(&self) -> bool {
+        matches!(self.purpose, TicketPurpose::BuyToOpen { .. })
     }
 }
 
@@ -466,6 +626,7 @@ mod tests {
             repriced_at: UtcNanos(0),
             cancel_at: None,
             reason: None,
+            combo: None,
         }
     }
 

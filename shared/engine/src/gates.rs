@@ -58,6 +58,36 @@ pub struct GateInputs<'a> {
     pub broker_switched: Date,
 }
 
+/// What the gates read that ask nothing about what is bought.
+pub(crate) struct Standing<'a> {
+    pub(crate) switches: &'a Switches,
+    pub(crate) context: &'a OpeningContext,
+    pub(crate) session: Option<&'a Session>,
+    pub(crate) now: UtcNanos,
+    pub(crate) environment: Environment,
+    pub(crate) signal_at: UtcNanos,
+    pub(crate) resolution_ns: i64,
+    pub(crate) is_feed_gap: bool,
+    /// Whether the day's figures hold this entry already.
+    pub(crate) is_counted: bool,
+}
+
+impl<'a> GateInputs<'a> {
+    fn standing(&self) -> Standing<'a> {
+        Standing {
+            switches: self.switches,
+            context: self.context,
+            session: self.session,
+            now: self.now,
+            environment: self.intent.head.account.environment,
+            signal_at: self.signal_at,
+            resolution_ns: self.resolution_ns,
+            is_feed_gap: self.is_feed_gap,
+            is_counted: self.is_counted,
+        }
+    }
+}
+
 impl GateInputs<'_> {
     /// What the intent costs at worst, with the charges to open it.
     fn debit(&self) -> Usd {
@@ -79,18 +109,18 @@ impl GateInputs<'_> {
 /// Asks every gate, in order.
 pub fn opening(inputs: &GateInputs<'_>) -> Vec<GateCheck> {
     let ask: [fn(&GateInputs<'_>, &str) -> GateCheck; 14] = [
-        execution_enabled,
-        four_lights,
-        consent,
-        kill_switch,
-        session_hours,
-        signal_age,
+        |it, gate| execution_enabled(&it.standing(), gate),
+        |it, gate| four_lights(&it.standing(), gate),
+        |it, gate| consent(&it.standing(), gate),
+        |it, gate| kill_switch(&it.standing(), gate),
+        |it, gate| session_hours(&it.standing(), gate),
+        |it, gate| signal_age(&it.standing(), gate),
         quote,
         price_bound,
         reward,
         day_trading,
         daily_loss,
-        trade_count,
+        |it, gate| trade_count(&it.standing(), gate),
         exposure,
         buying_power,
     ];
@@ -112,15 +142,15 @@ pub fn entry_hours(session: &Session) -> (UtcNanos, UtcNanos) {
     (session.wall(time(9, 35, 0, 0)), session.wall(time(15, 0, 0, 0)).min(last))
 }
 
-fn execution_enabled(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+pub(crate) fn execution_enabled(inputs: &Standing<'_>, gate: &str) -> GateCheck {
     let on = inputs.switches.execution_enabled;
     GateCheck::holds(gate, on, on, "TRADIER_EXECUTION_ENABLED=true", "execution_disabled")
 }
 
 /// The user's light counts everywhere, with a working credential; the other three count where it is real money.
-fn four_lights(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+pub(crate) fn four_lights(inputs: &Standing<'_>, gate: &str) -> GateCheck {
     let (switches, context) = (inputs.switches, inputs.context);
-    let environment = inputs.intent.head.account.environment;
+    let environment = inputs.environment;
     let observed = environment.as_str();
     let dark = |required: &str, reason: &str| GateCheck::holds(gate, false, observed, required, reason);
     if !context.settings.spx_auto_execute {
@@ -151,7 +181,7 @@ fn four_lights(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
 }
 
 /// The fourth light: balances were read with the credential in the last 24 hours.
-fn proof(inputs: &GateInputs<'_>, gate: &str, proof_at: Option<UtcNanos>) -> GateCheck {
+fn proof(inputs: &Standing<'_>, gate: &str, proof_at: Option<UtcNanos>) -> GateCheck {
     let required = "a balance test under 24 hours old";
     let Some(at) = proof_at else { return GateCheck::missing(gate, required, "proof_missing") };
     let age = inputs.now.since(at);
@@ -159,7 +189,7 @@ fn proof(inputs: &GateInputs<'_>, gate: &str, proof_at: Option<UtcNanos>) -> Gat
     GateCheck::holds(gate, holds, format!("tested {} s ago", age.as_secs()), required, "proof_stale")
 }
 
-fn consent(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+pub(crate) fn consent(inputs: &Standing<'_>, gate: &str) -> GateCheck {
     let required = "the member's stored consent";
     match inputs.context.settings.consent_at.filter(|at| *at <= inputs.now) {
         Some(at) => GateCheck::holds(gate, true, at, required, ""),
@@ -167,12 +197,12 @@ fn consent(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
     }
 }
 
-fn kill_switch(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+pub(crate) fn kill_switch(inputs: &Standing<'_>, gate: &str) -> GateCheck {
     let state = strictest(&inputs.context.kill);
     GateCheck::holds(gate, state.allows_entries(), state.as_str(), "normal", "kill_switch")
 }
 
-fn session_hours(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+pub(crate) fn session_hours(inputs: &Standing<'_>, gate: &str) -> GateCheck {
     let Some(session) = inputs.session else {
         return GateCheck::missing(gate, "an open exchange", "no_session");
     };
@@ -183,7 +213,7 @@ fn session_hours(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
     GateCheck::holds(gate, holds, now.new_york().time(), required, "outside_entry_hours")
 }
 
-fn signal_age(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+pub(crate) fn signal_age(inputs: &Standing<'_>, gate: &str) -> GateCheck {
     let step = Duration::from_nanos(u64::try_from(inputs.resolution_ns).unwrap_or(0));
     let limit = SIGNAL_AGE_MAX.max(step);
     let required = format!("at most {} s, without a gap in the feed", limit.as_secs_f64());
@@ -269,9 +299,9 @@ fn daily_loss(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
     )
 }
 
-fn trade_count(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
+pub(crate) fn trade_count(inputs: &Standing<'_>, gate: &str) -> GateCheck {
     let (day, limits) = (&inputs.context.day, &inputs.context.settings.limits);
-    let entries = day.entries.saturating_sub(inputs.if_counted(1));
+    let entries = day.entries.saturating_sub(u32::from(inputs.is_counted));
     if day.losses_in_a_row >= limits.pause_after_losses {
         let required = format!("under {} losses in a row", limits.pause_after_losses);
         return GateCheck::holds(gate, false, day.losses_in_a_row, required, "paused_after_losses");

@@ -1,6 +1,7 @@
 //! Decides: bars, setups, selection, sizing, walks, the flatten plan, reports. Same inputs, same answer.
 
 pub mod bars;
+pub mod combo;
 pub mod context;
 pub mod daytrade;
 pub mod flatten;

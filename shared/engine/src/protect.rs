@@ -66,15 +66,19 @@ pub const fn makes_way(protection: Action, close: Action) -> bool {
         (Action::ProtectT1, Action::TakeProfit1)
         | (
             Action::ProtectT1 | Action::ProtectRunner,
-            Action::TakeProfit2 | Action::Stop | Action::Terminal | Action::Flatten,
+            Action::TakeProfit2 | Action::Stop | Action::Terminal | Action::Flatten | Action::Emergency,
         ) => true,
+        // The legs of a structure are not a single long's to protect.
+        (Action::ProtectT1 | Action::ProtectRunner, Action::Balance) => false,
         (
             Action::Enter
             | Action::TakeProfit1
             | Action::TakeProfit2
             | Action::Stop
             | Action::Terminal
-            | Action::Flatten,
+            | Action::Flatten
+            | Action::Balance
+            | Action::Emergency,
             _,
         ) => false,
     }
@@ -87,7 +91,7 @@ pub fn sold_of_t1(intents: &[IntentView], opening: IntentId) -> u32 {
             closing.opening == Some(opening)
                 && matches!(closing.head.action, Action::TakeProfit1 | Action::ProtectT1)
         }
-        OrderIntent::Opening(_) => false,
+        OrderIntent::Opening(_) | OrderIntent::OpeningCombo(_) | OrderIntent::ClosingCombo(_) => false,
     });
     of_t1.map(|it| it.filled).fold(0, u32::saturating_add)
 }

@@ -480,7 +480,10 @@ fn named_exits(book: &DayBook, entry: &IntentView, opening: IntentId) -> Vec<Exi
     let settled = exit_line("settlement", "cash settlement", &settled, 0);
     let closings = book.intents.iter().filter_map(|view| match &view.intent {
         OrderIntent::Closing(it) if it.opening == Some(opening) => Some((view, it)),
-        OrderIntent::Closing(_) | OrderIntent::Opening(_) => None,
+        OrderIntent::Closing(_)
+        | OrderIntent::Opening(_)
+        | OrderIntent::OpeningCombo(_)
+        | OrderIntent::ClosingCombo(_) => None,
     });
     let closed = closings.filter_map(|(view, it)| {
         let fills: Vec<&Fill> = view.fills.iter().collect();

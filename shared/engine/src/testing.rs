@@ -127,6 +127,7 @@ pub(crate) fn opening(chosen: &Selected, worst: Price, quantity: u32) -> Opening
 /// An account on which every gate passes.
 pub(crate) fn context(now: UtcNanos) -> OpeningContext {
     OpeningContext {
+        open_legs: Vec::new(),
         settings: UserSettings {
             spx_auto_execute: true,
             consent_at: Some(now),
@@ -174,6 +175,7 @@ pub(crate) fn view(
         repriced_at: head.decided_at,
         cancel_at: None,
         reason: None,
+        combo: None,
     };
     let fill = Fill {
         intent: head.id,

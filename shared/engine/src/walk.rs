@@ -38,9 +38,13 @@ impl Plan {
             Action::Enter => Self::Entry,
             Action::TakeProfit1 | Action::TakeProfit2 => Self::Target,
             // A protection is not walked; where its rest has to go, it goes as a stop does.
-            Action::Stop | Action::Terminal | Action::Flatten | Action::ProtectT1 | Action::ProtectRunner => {
-                Self::Urgent
-            }
+            Action::Stop
+            | Action::Terminal
+            | Action::Flatten
+            | Action::ProtectT1
+            | Action::ProtectRunner
+            | Action::Balance
+            | Action::Emergency => Self::Urgent,
         }
     }
 

@@ -69,6 +69,7 @@ macro_rules! cases {
 
 mod accounts;
 mod attempts;
+mod combos;
 mod control;
 mod fills;
 mod intents;
@@ -142,6 +143,7 @@ pub fn cases<L: Ledger>() -> Vec<Case<L>> {
         fills::cases(),
         positions::cases(),
         protect::cases(),
+        combos::cases(),
         risk::cases(),
         outbox::cases(),
         control::cases(),

@@ -2,6 +2,8 @@
 //!
 //! Every builder gives a complete, valid value; a test changes the field it is about.
 
+pub mod combos;
+
 use std::time::Duration;
 
 use domain::account::{AccountRef, AccountType, Balances, Environment, UserSettings};
@@ -9,8 +11,8 @@ use domain::chain::{ChainRow, ChainSnapshot};
 use domain::gate::GateCheck;
 use domain::ids::{AccountId, AttemptNo, BrokerOrderId, IntentId, OrderTag, SetupId, UserId};
 use domain::intent::{
-    Action, CloseAmount, ClosingIntent, DecisionMarket, IntentHead, IntentState, OPENING_GATES,
-    OpeningIntent, OrderIntent, Origin, intent_id,
+    Action, CloseAmount, ClosingIntent, DecisionMarket, IntentHead, IntentState, LEG_COLLISION,
+    OPENING_GATES, OpeningIntent, OrderIntent, Origin, intent_id,
 };
 use domain::kill::{KillScope, scopes_for};
 use domain::market::{Microbar, OptionQuote, Points};
@@ -185,9 +187,10 @@ pub fn then(before: &TransitionRecord, to: SetupState) -> TransitionRecord {
     next
 }
 
-/// Every gate of an opening, passing.
+/// Every gate of an opening, single or combined, passing.
 pub fn approving_gates() -> Vec<GateCheck> {
-    OPENING_GATES.into_iter().map(|gate| GateCheck::holds(gate, true, "so", "so", "")).collect()
+    let all = OPENING_GATES.into_iter().chain([LEG_COLLISION]);
+    all.map(|gate| GateCheck::holds(gate, true, "so", "so", "")).collect()
 }
 
 /// The entry of `account` on setup `n`: `quantity` contracts of [`series`] 5600 + 5 n at 2.50 or better.
@@ -285,6 +288,7 @@ pub fn mark(view: &IntentView, fence: Fence, quantity: u32, at: UtcNanos) -> Mar
         side: if opens { Side::Buy } else { Side::Sell },
         quantity,
         price: Price::from_cents(240),
+        combo: None,
         kill_scopes: if opens { scopes(&head.account) } else { Vec::new() },
         gates: Vec::new(),
         at,

@@ -11,7 +11,7 @@ use domain::order::{BrokerOrder, Ticket};
 use domain::ports::{BrokerError, BrokerPort, Brokers, CancelAnswer, Clock, ConnectError};
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
-use domain::ticket::{ProtectiveTicket, StopLimit};
+use domain::ticket::{ComboTicket, ProtectiveTicket, StopLimit};
 use domain::time::UtcNanos;
 
 /// A broker that shows what it is given.
@@ -56,6 +56,9 @@ impl BrokerPort for Shown {
         never()
     }
     async fn place(&self, _: &Ticket) -> Result<BrokerOrderId, BrokerError> {
+        never()
+    }
+    async fn place_combo(&self, _: &ComboTicket) -> Result<BrokerOrderId, BrokerError> {
         never()
     }
     async fn modify(&self, _: BrokerOrderId, _: Price, _: bool) -> Result<(), BrokerError> {

@@ -12,6 +12,7 @@ use domain::ports::{
     Written,
 };
 use domain::position::FillSource;
+use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -39,12 +40,12 @@ const LOCK: &str =
 /// A close that names its entry names one of the same account and series.
 const RECORD: &str = concat!(
     "WITH opened AS (SELECT $10::text IS NULL OR EXISTS (SELECT FROM order_intents WHERE intent_id = $10 AND account_id = $2
-            AND effect = 'opening' AND series = $13) AS fits),
+            AND effect = 'opening' AND series = $13 AND (structure_id IS NULL) = ($29::text IS NULL)) AS fits),
     w AS (INSERT INTO order_intents (intent_id, account_id, user_id, environment, setup_id, flatten_session, sequence,
             action, effect, opening_id, family, underlying, series, quantity, worst_cents, session, decided_ns, state,
-            reason, version, gates, breakdown, body)
+            reason, version, gates, breakdown, body, decision_id, structure_id)
         SELECT $1, $2, $3, $4, $5, $6::text::date, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::text::date, $17, $18, $19,
-            1, $20, $21, $22 FROM opened WHERE fits
+            1, $20, $21, $22, $28, $29 FROM opened WHERE fits
         ON CONFLICT (intent_id) DO NOTHING RETURNING account_id, user_id),
     l AS (INSERT INTO audit (account_id, user_id, at_ns, what, about, body)
         SELECT account_id, user_id, $23, $24, $1, jsonb_build_object('state', $18::text, 'reason', $19::text, 'gates', $20::jsonb)
@@ -107,17 +108,25 @@ pub(crate) async fn record(store: &Store, new: &NewIntent) -> Result<Recorded, L
     const WHAT: &str = "record_intent";
     let head = new.intent.head();
     books::begins(new).map_err(|it| refused(WHAT, it))?;
-    let (setup, flatten) = match head.origin {
-        Origin::Setup(setup) => (Some(setup.to_string()), None),
-        Origin::Flatten(session) => (None, Some(session.to_string())),
+    let (setup, flatten, decision) = match head.origin {
+        Origin::Setup(setup) => (Some(setup.to_string()), None, None),
+        Origin::Flatten(session) => (None, Some(session.to_string()), None),
+        Origin::Decision(decision) => (None, None, Some(decision.to_string())),
     };
-    let (effect, opening, family, quantity, worst) = match &new.intent {
+    let opening = new.intent.opening().map(|it| it.to_string());
+    let (effect, quantity, worst) = match &new.intent {
         OrderIntent::Opening(it) => {
             let (quantity, worst) = (Some(i64::from(it.quantity)), Some(i64::from(it.worst.cents())));
-            ("opening", None, Some(it.kind.as_str()), quantity, worst)
+            ("opening", quantity, worst)
         }
-        OrderIntent::Closing(it) => ("closing", it.opening.map(|it| it.to_string()), None, None, None),
+        // Its worst net: below zero where it is received.
+        OrderIntent::OpeningCombo(it) => {
+            ("opening", Some(i64::from(it.units)), Some(it.terms.worst().cents()))
+        }
+        OrderIntent::Closing(_) | OrderIntent::ClosingCombo(_) => ("closing", None, None),
     };
+    // What hangs on one structure carries the name of its entry, the entry too.
+    let structure = new.intent.is_combo().then(|| opening.clone().unwrap_or_else(|| head.id.to_string()));
     let mut letters = Letters::default();
     if new.state == IntentState::Ready {
         let message = Message::Step { account: head.account, intent: head.id, version: 1, tries: 0 };
@@ -141,7 +150,7 @@ pub(crate) async fn record(store: &Store, new: &NewIntent) -> Result<Recorded, L
             (&head.action.as_str(), Type::TEXT),
             (&effect, Type::TEXT),
             (&opening, Type::TEXT),
-            (&family, Type::TEXT),
+            (&new.intent.strategy(), Type::TEXT),
             (&underlying.as_str(), Type::TEXT),
             (&series, Type::TEXT),
             (&quantity, Type::INT8),
@@ -158,6 +167,8 @@ pub(crate) async fn record(store: &Store, new: &NewIntent) -> Result<Recorded, L
             (&letters.queues, Type::TEXT_ARRAY),
             (&letters.bodies, Type::TEXT_ARRAY),
             (&letters.due, Type::INT8_ARRAY),
+            (&decision, Type::TEXT),
+            (&structure, Type::TEXT),
         ],
     )
     .await?;
@@ -318,6 +329,42 @@ pub(crate) async fn settle(
     let body = value(&fill);
     // The intent itself stays as it is, with its version: a settlement is no step of it.
     let after = After { added: vec![fill], ..untouched(view.clone()) };
+    write(tx, &after, &[], None, &[], Line { at, what: "settled".to_owned(), body: &body }).await?;
+    Ok(Recorded::New)
+}
+
+/// Every intent of the structure.
+const STRUCTURE: &str = concat!(
+    "SELECT ",
+    view!(),
+    " FROM order_intents i WHERE i.account_id = $2 AND i.structure_id = $1 ORDER BY i.decided_ns, i.intent_id"
+);
+
+pub(crate) async fn settle_combo(
+    store: &Store,
+    account: &AccountRef,
+    opening: IntentId,
+    prices: &[(OccSymbol, Usd)],
+    at: UtcNanos,
+    source: FillSource,
+) -> Result<Recorded, LedgerError> {
+    const WHAT: &str = "record_combo_settlement";
+    let name = opening.to_string();
+    let key = [(&name as &(dyn ToSql + Sync), Type::TEXT), (&account.account.0, Type::UUID)];
+    let (tx, rows) = Tx::open(store, WHAT, Some(account.user), &[(LOCK, &key), (STRUCTURE, &key)]).await?;
+    let all = views(WHAT, rows.last().map_or(&[], Vec::as_slice))?;
+    let fills = match books::combo_settled(&all, opening, prices, at, source) {
+        Ok(fills) => fills,
+        Err(why) => return refuse(tx, WHAT, why).await,
+    };
+    let view = all.into_iter().find(|it| it.intent.head().id == opening).filter(|_| !fills.is_empty());
+    let Some(view) = view else {
+        tx.rollback().await?;
+        return Ok(Recorded::Known);
+    };
+    let body = value(&fills);
+    // The intent itself stays as it is, with its version: a settlement is no step of it.
+    let after = After { added: fills, ..untouched(view) };
     write(tx, &after, &[], None, &[], Line { at, what: "settled".to_owned(), body: &body }).await?;
     Ok(Recorded::New)
 }

@@ -2,6 +2,7 @@
 
 use domain::account::{AccountRef, CredentialRecord, UserSettings};
 use domain::chain::ChainSnapshot;
+use domain::combo::OwnedCombo;
 use domain::ids::{BrokerOrderId, ChainId, IntentId, SetupId, UserId};
 use domain::kill::{KillRow, KillScope};
 use domain::market::Microbar;
@@ -13,7 +14,7 @@ use domain::ports::{
 };
 use domain::position::{FillSource, Owned};
 use domain::setup::TransitionRecord;
-use domain::symbol::Underlying;
+use domain::symbol::{OccSymbol, Underlying};
 use domain::time::UtcNanos;
 use jiff::civil::Date;
 
@@ -170,6 +171,10 @@ impl Ledger for Store {
         positions::owned(self, account, session).await
     }
 
+    async fn structures(&self, account: &AccountRef, session: Date) -> Result<Vec<OwnedCombo>, LedgerError> {
+        positions::structures(self, account, session).await
+    }
+
     async fn record_snapshot(
         &self,
         account: &AccountRef,
@@ -200,6 +205,17 @@ impl Ledger for Store {
         source: FillSource,
     ) -> Result<Recorded, LedgerError> {
         intents::settle(self, account, opening, price, at, source).await
+    }
+
+    async fn record_combo_settlement(
+        &self,
+        account: &AccountRef,
+        opening: IntentId,
+        prices: &[(OccSymbol, Usd)],
+        at: UtcNanos,
+        source: FillSource,
+    ) -> Result<Recorded, LedgerError> {
+        intents::settle_combo(self, account, opening, prices, at, source).await
     }
 
     async fn flip_kill_switch(&self, flip: &KillFlip) -> Result<KillRow, LedgerError> {

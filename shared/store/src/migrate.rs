@@ -19,7 +19,7 @@ pub struct Migration {
 }
 
 /// Every migration, in order.
-pub const MIGRATIONS: [Migration; 4] = [
+pub const MIGRATIONS: [Migration; 5] = [
     Migration { version: 1, name: "0001_ledger", sql: include_str!("../../../migrations/0001_ledger.sql") },
     Migration { version: 2, name: "0002_api", sql: include_str!("../../../migrations/0002_api.sql") },
     Migration { version: 3, name: "0003_audit", sql: include_str!("../../../migrations/0003_audit.sql") },
@@ -27,6 +27,11 @@ pub const MIGRATIONS: [Migration; 4] = [
         version: 4,
         name: "0004_protection",
         sql: include_str!("../../../migrations/0004_protection.sql"),
+    },
+    Migration {
+        version: 5,
+        name: "0005_structures",
+        sql: include_str!("../../../migrations/0005_structures.sql"),
     },
 ];
 

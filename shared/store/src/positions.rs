@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::account::{AccountRef, CredentialRecord, CredentialStatus, UserSettings};
 use domain::books::{self, session_span};
+use domain::combo::OwnedCombo;
 use domain::ids::{IntentId, SetupId};
 use domain::kill::{KillRow, KillScope, KillState};
 use domain::ports::{
@@ -25,14 +26,20 @@ use crate::tx::Tx;
 use crate::views::{ViewRow, column, json, only, view, views};
 
 /// The account's intents that a position, a working entry or a trade since `$2` hangs on: all that were sent, of every
-/// series that is not level, or was traded, worked or decided on since.
+/// series and structure that is not level, or was traded, worked or decided on since.
 macro_rules! live {
     () => {
-        "i.account_id = $1 AND i.state NOT IN ('blocked', 'would_submit') AND i.series IN (
+        "i.account_id = $1 AND i.state NOT IN ('blocked', 'would_submit') AND (i.structure_id IN (
+            SELECT s.structure_id FROM order_intents s JOIN fills f ON f.intent_id = s.intent_id
+            WHERE s.account_id = $1 AND s.structure_id IS NOT NULL GROUP BY s.structure_id, f.series
+            HAVING sum(CASE f.side WHEN 'buy' THEN 1 ELSE -1 END * (f.to_quantity - f.from_quantity)) <> 0 OR max(f.at_ns) >= $2
+            UNION ALL SELECT o.structure_id FROM order_intents o WHERE o.account_id = $1 AND o.structure_id IS NOT NULL
+                AND (o.state IN ('ready', 'working') OR o.decided_ns >= $2))
+          OR i.structure_id IS NULL AND i.series IN (
             SELECT f.series FROM fills f WHERE f.account_id = $1 GROUP BY f.series
             HAVING sum(CASE f.side WHEN 'buy' THEN 1 ELSE -1 END * (f.to_quantity - f.from_quantity)) <> 0 OR max(f.at_ns) >= $2
             UNION ALL SELECT o.series FROM order_intents o
-            WHERE o.account_id = $1 AND (o.state IN ('ready', 'working') OR o.decided_ns >= $2))"
+            WHERE o.account_id = $1 AND (o.state IN ('ready', 'working') OR o.decided_ns >= $2)))"
     };
 }
 
@@ -55,6 +62,19 @@ pub(crate) async fn owned(
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&account.account.0, Type::UUID), (&since.0, Type::INT8)];
     let rows = Tx::read(store, "owned", Some(account.user), SQL, &params).await?;
     Ok(books::owned(&ordered(views("owned", &rows)?), session))
+}
+
+pub(crate) async fn structures(
+    store: &Store,
+    account: &AccountRef,
+    session: Date,
+) -> Result<Vec<OwnedCombo>, LedgerError> {
+    const SQL: &str =
+        concat!("SELECT ", view!(), " FROM order_intents i WHERE i.structure_id IS NOT NULL AND ", live!());
+    let since = session_span(session).0;
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&account.account.0, Type::UUID), (&since.0, Type::INT8)];
+    let rows = Tx::read(store, "structures", Some(account.user), SQL, &params).await?;
+    Ok(books::structures(&ordered(views("structures", &rows)?), session))
 }
 
 pub(crate) async fn open_intents(
@@ -163,6 +183,7 @@ pub(crate) async fn opening_context(
         snapshot: row.snapshot,
         day: books::day_risk(&views, session),
         owned_series: books::owned_series(&views),
+        open_legs: books::open_legs(&views),
     })
 }
 
@@ -314,11 +335,13 @@ pub(crate) async fn day_book(
     let rows = Tx::read(store, WHAT, Some(account.user), SQL, &params).await?;
     let row: DayRow = json(WHAT, only(WHAT, &rows)?, 0)?;
     let views = |rows: Vec<ViewRow>| ordered(rows.into_iter().map(IntentView::from).collect());
+    let live = views(row.live);
     Ok(DayBook {
         account: *account,
         session,
         intents: views(row.decided),
-        owned: books::owned(&views(row.live), session),
+        owned: books::owned(&live, session),
+        structures: books::structures(&live, session),
         snapshots: row.snapshots,
         differences: row.differences,
         reconciled_at: row.reconciled_at,

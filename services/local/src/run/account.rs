@@ -246,16 +246,13 @@ pub(crate) async fn read_books<L: Ledger>(
 }
 
 fn opening_of(intent: &domain::intent::OrderIntent) -> Option<IntentId> {
-    match intent {
-        domain::intent::OrderIntent::Opening(_) => None,
-        domain::intent::OrderIntent::Closing(it) => it.opening,
-    }
+    intent.opening()
 }
 
 fn setup_of(origin: &domain::intent::Origin) -> Option<SetupId> {
     match origin {
         domain::intent::Origin::Setup(id) => Some(*id),
-        domain::intent::Origin::Flatten(_) => None,
+        domain::intent::Origin::Flatten(_) | domain::intent::Origin::Decision(_) => None,
     }
 }
 

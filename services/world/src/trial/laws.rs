@@ -459,7 +459,7 @@ impl Laws {
             let Some(entry) = seen.entries.get(&tag.intent) else { return };
             let signal = match entry.intent.head.origin {
                 Origin::Setup(setup) => seen.signals.get(&setup).copied(),
-                Origin::Flatten(_) => None,
+                Origin::Flatten(_) | Origin::Decision(_) => None,
             };
             (signal, entry.intent.head.series)
         };

@@ -17,6 +17,7 @@ pub(super) fn single(ticket: &Ticket) -> Form {
     let side = match ticket.purpose() {
         TicketPurpose::BuyToOpen { .. } => "buy_to_open",
         TicketPurpose::SellToClose => "sell_to_close",
+        TicketPurpose::BuyToClose => "buy_to_close",
     };
     let series = ticket.series();
     form([

@@ -57,7 +57,7 @@ impl Leaving {
     fn of(ticket: &Ticket) -> Self {
         match ticket.purpose() {
             TicketPurpose::BuyToOpen { marked_at } => Self::entry(ticket.quantity(), marked_at),
-            TicketPurpose::SellToClose => Self::exit(ticket.quantity()),
+            TicketPurpose::SellToClose | TicketPurpose::BuyToClose => Self::exit(ticket.quantity()),
         }
     }
 
@@ -74,14 +74,6 @@ impl Leaving {
 }
 
 impl<T: Transport, C: Clock> Tradier<T, C> {
-    /// Sends a combination, once.
-    ///
-    /// # Errors
-    /// [`BrokerError`] as [`BrokerPort::place`].
-    pub async fn place_combo(&self, ticket: &ComboTicket) -> Result<BrokerOrderId, BrokerError> {
-        self.place_form(forms::combo(ticket), &Leaving::of_combo(ticket)).await
-    }
-
     /// Sends orders that hang together, once. The broker drops their tag: after a lost answer look for them with
     /// [`Tradier::look_up`] by what they are.
     ///
@@ -308,6 +300,10 @@ impl<T: Transport, C: Clock> BrokerPort for Tradier<T, C> {
 
     async fn place(&self, ticket: &Ticket) -> Result<BrokerOrderId, BrokerError> {
         self.place_form(forms::single(ticket), &Leaving::of(ticket)).await
+    }
+
+    async fn place_combo(&self, ticket: &ComboTicket) -> Result<BrokerOrderId, BrokerError> {
+        self.place_form(forms::combo(ticket), &Leaving::of_combo(ticket)).await
     }
 
     async fn modify(&self, id: BrokerOrderId, price: Price, exit: bool) -> Result<(), BrokerError> {

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{MAX_STEPS, Refusal, SETTLEMENT, changes};
+use super::{MAX_STEPS, Refusal, SETTLEMENT, changes, combos};
 use crate::fees::FeeSchedule;
 use crate::ids::{AttemptNo, IntentId};
 use crate::intent::{IntentHead, IntentState, OrderIntent, Origin};
@@ -86,6 +86,7 @@ pub fn marked(view: &IntentView, request: &MarkRequest) -> Result<After, Refusal
         let (asked, filled, of) = (request.quantity, view.filled, opening.quantity);
         return Err(format!("{asked} contracts on top of {filled} filled exceed the entry's {of}"));
     }
+    combos::marked(view, request)?;
     let mut after = After::of(view);
     after.view.state = IntentState::Working;
     after.view.attempts.push(Attempt {
@@ -102,6 +103,7 @@ pub fn marked(view: &IntentView, request: &MarkRequest) -> Result<After, Refusal
         repriced_at: request.at,
         cancel_at: None,
         reason: None,
+        combo: request.combo.clone(),
     });
     after.attempts.push(request.attempt);
     Ok(after)
@@ -154,10 +156,17 @@ pub fn stopped(view: &IntentView) -> Option<After> {
     Some(after)
 }
 
-/// What executed of an attempt so far, as an observation for a progress; `None` when nothing did.
+/// What executed of an attempt so far, as observations for a progress: of each leg, and none where nothing did.
 ///
-/// Its charges are for one contract, at the average where the broker says it and at the limit until then.
-pub fn observed(head: &IntentHead, attempt: &Attempt, at: UtcNanos, source: FillSource) -> Option<Fill> {
+/// Charges are for one contract, at the average where the broker says it and at the limit until then.
+pub fn observed(head: &IntentHead, attempt: &Attempt, at: UtcNanos, source: FillSource) -> Vec<Fill> {
+    match &attempt.combo {
+        Some(combo) => combos::observed(head, attempt.no, combo, at, source),
+        None => observed_single(head, attempt, at, source).into_iter().collect(),
+    }
+}
+
+fn observed_single(head: &IntentHead, attempt: &Attempt, at: UtcNanos, source: FillSource) -> Option<Fill> {
     let is_dropped = planted::is(Bug::PartialFillDropped) && attempt.executed < attempt.quantity;
     if attempt.executed == 0 || is_dropped {
         return None;
@@ -234,7 +243,9 @@ fn take_attempt(after: &mut After, seen: &Attempt) -> Result<(), Refusal> {
         // A flatten that ran without the database sent orders no row stands for: they are adopted. An entry never
         // leaves without its row.
         None if !opens && seen.no > SETTLEMENT => {
-            if seen.side == Side::Buy || seen.executed > seen.quantity {
+            let is_structure = after.view.intent.is_combo();
+            if seen.combo.is_some() != is_structure || seen.side == Side::Buy || seen.executed > seen.quantity
+            {
                 return Err(format!("attempt {} is no order that closes", seen.no));
             }
             after.view.attempts.push(seen.clone());
@@ -260,6 +271,24 @@ fn merged(recorded: &Attempt, seen: &Attempt) -> Result<Attempt, Refusal> {
         return Err(format!("{executed} executed of {quantity} ordered by attempt {}", recorded.no));
     }
     let ended = recorded.state.is_final();
+    if let (Some(was), Some(now)) = (&recorded.combo, &seen.combo) {
+        let combo = combos::merged(recorded, was, now)?;
+        return Ok(Attempt {
+            state: if ended { recorded.state } else { seen.state },
+            reason: if ended { recorded.reason.clone() } else { seen.reason.clone() },
+            broker_order: recorded.broker_order.or(seen.broker_order),
+            price: seen.price,
+            rung: seen.rung,
+            executed: combo.whole_units(),
+            repriced_at: seen.repriced_at,
+            cancel_at: recorded.cancel_at.or(seen.cancel_at),
+            combo: Some(combo),
+            ..recorded.clone()
+        });
+    }
+    if recorded.combo.is_some() || seen.combo.is_some() {
+        return Err(format!("attempt {} is an order on a structure, or is not", recorded.no));
+    }
     Ok(Attempt {
         no: recorded.no,
         state: if ended { recorded.state } else { seen.state },
@@ -278,16 +307,26 @@ fn merged(recorded: &Attempt, seen: &Attempt) -> Result<Attempt, Refusal> {
         marked_at: recorded.marked_at,
         repriced_at: seen.repriced_at,
         cancel_at: recorded.cancel_at.or(seen.cancel_at),
+        combo: None,
     })
 }
 
 /// The average of what executed: the one said with the larger quantity, and none where that one was not said.
 fn average(recorded: &Attempt, executed: u32, said: Option<Usd>) -> Option<Usd> {
-    match executed.cmp(&recorded.executed) {
-        Ordering::Greater if planted::is(Bug::AverageKept) => said.or(recorded.average),
+    average_of((recorded.executed, recorded.average), executed, said)
+}
+
+/// The same over what is recorded: (executed, average).
+pub(super) fn average_of(
+    (known, average): (u32, Option<Usd>),
+    executed: u32,
+    said: Option<Usd>,
+) -> Option<Usd> {
+    match executed.cmp(&known) {
+        Ordering::Greater if planted::is(Bug::AverageKept) => said.or(average),
         Ordering::Greater => said,
-        Ordering::Equal => said.or(recorded.average),
-        Ordering::Less => recorded.average,
+        Ordering::Equal => said.or(average),
+        Ordering::Less => average,
     }
 }
 
@@ -299,15 +338,19 @@ fn take_fill(after: &mut After, intent: IntentId, seen: &Fill) -> Result<(), Ref
             seen.attempt, seen.intent
         ));
     };
-    if seen.side != attempt.side || seen.series != after.view.intent.head().series {
-        return Err(format!("attempt {} does not {:?} {}", seen.attempt, seen.side, seen.series));
+    if attempt.combo.is_some() {
+        combos::take_fill(attempt, seen)?;
+    } else {
+        if seen.side != attempt.side || seen.series != after.view.intent.head().series {
+            return Err(format!("attempt {} does not {:?} {}", seen.attempt, seen.side, seen.series));
+        }
+        if seen.to > attempt.quantity {
+            let (executed, quantity) = (seen.to, attempt.quantity);
+            return Err(format!("{executed} executed of {quantity} ordered by attempt {}", seen.attempt));
+        }
+        attempt.average = average(attempt, seen.to, seen.price);
+        attempt.executed = attempt.executed.max(seen.to);
     }
-    if seen.to > attempt.quantity {
-        let (executed, quantity) = (seen.to, attempt.quantity);
-        return Err(format!("{executed} executed of {quantity} ordered by attempt {}", seen.attempt));
-    }
-    attempt.average = average(attempt, seen.to, seen.price);
-    attempt.executed = attempt.executed.max(seen.to);
     if !after.attempts.contains(&seen.attempt) {
         after.attempts.push(seen.attempt);
     }
@@ -348,7 +391,10 @@ fn write_step(after: &mut After, seen: &Fill, step: FillStep) {
             for fill in after.view.fills.iter_mut().filter(|it| unpriced(it)) {
                 fill.price = Some(price);
                 fill.fees = seen.fees.times(i64::from(fill.contracts()));
-                match after.added.iter_mut().find(|it| it.attempt == fill.attempt && it.to == fill.to) {
+                let is_it = |it: &&mut Fill| {
+                    it.attempt == fill.attempt && it.series == fill.series && it.to == fill.to
+                };
+                match after.added.iter_mut().find(is_it) {
                     Some(added) => *added = *fill,
                     None => after.completed.push(*fill),
                 }

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use jiff::civil::{Date, Time};
 
-use super::SETTLEMENT;
+use super::{SETTLEMENT, combos};
 use crate::calendar::previous_session;
 use crate::ids::{IntentId, SetupId};
 use crate::intent::{IntentState, OpeningIntent, OrderIntent, Origin};
@@ -103,7 +103,7 @@ impl Entry<'_> {
     }
 }
 
-fn worth(price: Usd, contracts: u32) -> Usd {
+pub(super) fn worth(price: Usd, contracts: u32) -> Usd {
     premium(price, contracts).times(CONTRACT_MULTIPLIER)
 }
 
@@ -116,14 +116,14 @@ fn brought(fill: &Fill) -> Usd {
     worth(price, fill.contracts())
 }
 
-fn within(at: UtcNanos, (from, until): (UtcNanos, UtcNanos)) -> bool {
+pub(super) fn within(at: UtcNanos, (from, until): (UtcNanos, UtcNanos)) -> bool {
     from <= at && at < until
 }
 
 const fn setup_of(opening: &OpeningIntent) -> Option<SetupId> {
     match opening.head.origin {
         Origin::Setup(setup) => Some(setup),
-        Origin::Flatten(_) => None,
+        Origin::Flatten(_) | Origin::Decision(_) => None,
     }
 }
 
@@ -253,9 +253,25 @@ pub fn owned_series<V: Borrow<IntentView>>(views: &[V]) -> Vec<(OccSymbol, Optio
     let entries = entries(views);
     let used = entries.iter().filter(|it| it.held() > 0 || !it.view.state.is_final());
     let mut series: Vec<_> = used.map(|it| (it.opening.head.series, setup_of(it.opening))).collect();
+    for structure in combos::entries(views) {
+        let is_used = !structure.owned().is_flat() || !structure.view.state.is_final();
+        let legs = structure.entry.terms.legs().iter().filter(|_| is_used);
+        series.extend(legs.map(|it| (it.series, None)));
+    }
     series.sort();
     series.dedup();
     series
+}
+
+/// Contracts of each series that single longs hold or still buy.
+fn singles<V: Borrow<IntentView>>(views: &[V]) -> Vec<(OccSymbol, u32)> {
+    let open = |it: &Entry<'_>| (it.opening.head.series, it.held().saturating_add(it.working()));
+    entries(views).iter().map(open).collect()
+}
+
+/// Every leg the account holds or works an entry in, by series, negative when short.
+pub fn open_legs<V: Borrow<IntentView>>(views: &[V]) -> Vec<crate::ticket::HeldLeg> {
+    combos::open_legs(views, &singles(views))
 }
 
 /// What counts against the limits in `session`. `views` are the account's intents of every session.
@@ -292,10 +308,47 @@ pub fn day_risk<V: Borrow<IntentView>>(views: &[V], session: Date) -> DayRisk {
         }
         risk.day_trades = risk.day_trades.saturating_add(u32::from(is_day_trade(&entry, since, span.1)));
     }
+    for structure in combos::entries(views) {
+        closed.extend(add_structure(&mut risk, &structure, span, since));
+    }
     closed.sort();
     let losses = closed.iter().rev().take_while(|(_, _, lost)| *lost).count();
     risk.losses_in_a_row = u32::try_from(losses).unwrap_or(u32::MAX);
     risk
+}
+
+/// Counts a structure as an entry is counted, its largest loss for the premium; what it lost where it was closed today.
+fn add_structure(
+    risk: &mut DayRisk,
+    structure: &combos::Structure<'_>,
+    span: (UtcNanos, UtcNanos),
+    since: UtcNanos,
+) -> Option<(UtcNanos, IntentId, bool)> {
+    let (owned, entry) = (structure.owned(), structure.entry);
+    let working = structure.working();
+    // Held is counted by its largest leg: what is out of balance counts like the whole.
+    let held = owned.legs.iter().map(|it| it.held().div_ceil(it.leg.ratio.max(1))).max().unwrap_or(0);
+    let units = held.saturating_add(working);
+    risk.working_debits += entry.terms.requirement().times(i64::from(working));
+    risk.open_premium += entry.terms.max_loss().times(i64::from(units));
+    match entry.direction {
+        Some(Direction::Long) => risk.long_contracts = risk.long_contracts.saturating_add(units),
+        Some(Direction::Short) => risk.short_contracts = risk.short_contracts.saturating_add(units),
+        None => {}
+    }
+    let first_mark = structure.view.attempts.first().map(|it| it.marked_at);
+    risk.entries = risk.entries.saturating_add(u32::from(first_mark.is_some_and(|it| within(it, span))));
+    let fills = || structure.openings().chain(structure.closings());
+    let fees: Usd = fills().filter(|it| within(it.at, span)).map(|it| it.fees).sum();
+    risk.realized += structure.realized_in(span) - fees;
+    let is_day_trade = structure.openings().filter(|it| within(it.at, (since, span.1))).any(|opened| {
+        let day = session_span(opened.at.new_york_date());
+        structure.closings().any(|it| it.attempt != SETTLEMENT && within(it.at, day))
+    });
+    risk.day_trades = risk.day_trades.saturating_add(u32::from(is_day_trade));
+    let last = structure.closings().map(|it| it.at).max().filter(|it| within(*it, span))?;
+    let is_closed = owned.is_flat() && structure.view.state.is_final();
+    is_closed.then(|| (last, owned.opening, owned.price_missing || owned.realized() < owned.fees))
 }
 
 fn add_open(risk: &mut DayRisk, entry: &Entry<'_>) {

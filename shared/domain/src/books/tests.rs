@@ -119,6 +119,7 @@ fn attempt(no: u16, side: Side, quantity: u32) -> Attempt {
         repriced_at: at(10),
         cancel_at: None,
         reason: None,
+        combo: None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::money::Price;
 use crate::order::{BrokerOrder, Ticket};
 use crate::position::BrokerPosition;
 use crate::symbol::OccSymbol;
-use crate::ticket::{ProtectiveTicket, StopLimit};
+use crate::ticket::{ComboTicket, ProtectiveTicket, StopLimit};
 use crate::time::UtcNanos;
 
 /// Why a call to the broker did not give an answer, sorted by what the caller does next.
@@ -107,7 +107,10 @@ pub trait BrokerPort {
     /// Sends a ticket, once.
     async fn place(&self, ticket: &Ticket) -> Result<BrokerOrderId, BrokerError>;
 
-    /// Moves an order's limit; the order keeps its id. Repeating it is harmless. `exit` takes from the part of the rate
+    /// Sends a combination, once.
+    async fn place_combo(&self, ticket: &ComboTicket) -> Result<BrokerOrderId, BrokerError>;
+
+    /// Moves an order's limit, of a combination its net price; the order keeps its id. Repeating it is harmless. `exit` takes from the part of the rate
     /// budget that is kept for exits.
     async fn modify(&self, id: BrokerOrderId, price: Price, exit: bool) -> Result<(), BrokerError>;
 

@@ -12,16 +12,18 @@ use serde::{Deserialize, Serialize};
 use super::queue::{DeadLetter, Message, OutboxRow, Queue};
 use crate::account::{AccountRef, Balances, CredentialRecord, UserSettings};
 use crate::chain::ChainSnapshot;
+use crate::combo::OwnedCombo;
 use crate::gate::GateCheck;
 use crate::ids::{AttemptNo, BrokerOrderId, ChainId, IntentId, OrderTag, SetupId, UserId};
 use crate::intent::{IntentState, OrderIntent};
 use crate::kill::{KillRow, KillScope, KillState};
 use crate::market::Microbar;
 use crate::money::{Price, Side, Usd};
-use crate::order::{Attempt, Mark};
+use crate::order::{Attempt, ComboAttempt, Mark};
 use crate::position::{Fill, FillSource, Owned};
 use crate::setup::{Setup, Transition, TransitionRecord};
 use crate::symbol::{OccSymbol, Underlying};
+use crate::ticket::HeldLeg;
 use crate::time::UtcNanos;
 
 /// Why the ledger could not do it.
@@ -118,6 +120,15 @@ pub struct IntentView {
 }
 
 impl IntentView {
+    /// Whether a recorded execution of `attempt` lacks a price that is known now.
+    pub fn is_priced_by(&self, attempt: &Attempt) -> bool {
+        let said = |series: &OccSymbol| match &attempt.combo {
+            None => attempt.average.is_some(),
+            Some(combo) => combo.legs.iter().any(|it| it.series == *series && it.average.is_some()),
+        };
+        self.fills.iter().any(|it| it.attempt == attempt.no && it.price.is_none() && said(&it.series))
+    }
+
     /// The attempt worked on, the last.
     pub fn last_attempt(&self) -> Option<&Attempt> {
         self.attempts.last()
@@ -137,12 +148,14 @@ pub struct MarkRequest {
     pub fence: Fence,
     /// Which attempt; it must be the one after the last.
     pub attempt: AttemptNo,
-    /// Buy or sell.
+    /// Buy or sell; of an order on a structure, whether it opens or closes.
     pub side: Side,
-    /// Contracts.
+    /// Contracts; of an order on a structure, units.
     pub quantity: u32,
     /// The limit.
     pub price: Price,
+    /// The legs of an order on a structure with its net limit; `None` for a single long.
+    pub combo: Option<ComboAttempt>,
     /// Scopes of the kill switch, read FOR SHARE in this transaction. Empty for closes.
     pub kill_scopes: Vec<KillScope>,
     /// The gates of the second pass, kept with the intent. Empty for closes.
@@ -274,6 +287,8 @@ pub struct OpeningContext {
     pub day: DayRisk,
     /// Series the account holds or works, with the setup behind each: one owner per series.
     pub owned_series: Vec<(OccSymbol, Option<SetupId>)>,
+    /// Every leg the account holds or works an entry in, negative when short: no new one may be opposite to it.
+    pub open_legs: Vec<HeldLeg>,
 }
 
 /// A flip of the kill switch.
@@ -419,6 +434,8 @@ pub struct DayBook {
     pub intents: Vec<IntentView>,
     /// What was owned, by entry.
     pub owned: Vec<Owned>,
+    /// The structures that were owned, by entry.
+    pub structures: Vec<OwnedCombo>,
     /// Balances, in order.
     pub snapshots: Vec<Snapshot>,
     /// Differences of the last reconciliation.
@@ -563,6 +580,9 @@ pub trait Ledger {
     /// What the account holds of ours or held in `session`, by entry.
     async fn owned(&self, account: &AccountRef, session: Date) -> Result<Vec<Owned>, LedgerError>;
 
+    /// The structures the account holds or held in `session`, by entry.
+    async fn structures(&self, account: &AccountRef, session: Date) -> Result<Vec<OwnedCombo>, LedgerError>;
+
     /// Stores balances. The key is (account, instant).
     async fn record_snapshot(
         &self,
@@ -589,6 +609,17 @@ pub trait Ledger {
         account: &AccountRef,
         opening: IntentId,
         price: Usd,
+        at: UtcNanos,
+        source: FillSource,
+    ) -> Result<Recorded, LedgerError>;
+
+    /// Books the settlement of a structure, every leg that is still held at its price in one transaction, once per leg: fills
+    /// of the entry under [`SETTLEMENT`](crate::books::SETTLEMENT). A held leg without a price is refused.
+    async fn record_combo_settlement(
+        &self,
+        account: &AccountRef,
+        opening: IntentId,
+        prices: &[(OccSymbol, Usd)],
         at: UtcNanos,
         source: FillSource,
     ) -> Result<Recorded, LedgerError>;

@@ -1,5 +1,7 @@
 //! Orders of two to four options at one net price, and the proof that what they open can lose only so much.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::OrderTag;
 use crate::intent::Approved;
 use crate::money::{CONTRACT_MULTIPLIER, Side, Usd};
@@ -10,7 +12,8 @@ use crate::time::UtcNanos;
 use super::net::Net;
 
 /// What a leg does, in the broker's terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LegSide {
     /// Opens a long.
     BuyToOpen,
@@ -36,6 +39,16 @@ impl LegSide {
         matches!(self, Self::BuyToOpen | Self::SellToOpen)
     }
 
+    /// What ends a leg that was opened so, and the other way round.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::BuyToOpen => Self::SellToClose,
+            Self::SellToClose => Self::BuyToOpen,
+            Self::SellToOpen => Self::BuyToClose,
+            Self::BuyToClose => Self::SellToOpen,
+        }
+    }
+
     /// As the broker spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +61,8 @@ impl LegSide {
 }
 
 /// One leg. On its own it is a wish: nothing sends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ComboLeg {
     /// The series.
     pub series: OccSymbol,
@@ -218,7 +232,7 @@ fn gcd(a: u32, b: u32) -> u32 {
 }
 
 /// What one unit is worth at expiry with the underlying at `at`, in thousandths of a dollar per share.
-fn value(legs: &[ComboLeg], at: Strike) -> i128 {
+pub(super) fn value(legs: &[ComboLeg], at: Strike) -> i128 {
     let of = |leg: &ComboLeg| {
         let above = i128::from(at.0).saturating_sub(i128::from(leg.series.strike.0));
         let intrinsic = match leg.series.right {
@@ -246,7 +260,8 @@ pub struct ComboOpening {
 }
 
 /// Contracts of ours in one series, negative when short: as our books and the broker agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HeldLeg {
     /// The series.
     pub series: OccSymbol,
@@ -273,35 +288,7 @@ impl CoveredClose {
         if units == 0 {
             return Err(ComboRefused::NoUnits);
         }
-        let mut left = held.to_vec();
-        for leg in legs {
-            let asked = u64::from(leg.ratio).saturating_mul(u64::from(units));
-            let sign = leg.side.side().sign();
-            let Some(position) = left.iter_mut().find(|it| it.series == leg.series) else {
-                return Err(ComboRefused::MoreThanHeld { series: leg.series, asked, held: 0 });
-            };
-            // Selling closes longs, buying closes shorts.
-            let on_that_side =
-                u64::try_from(position.quantity.saturating_mul(sign.saturating_neg())).unwrap_or(0);
-            if asked > on_that_side {
-                return Err(ComboRefused::MoreThanHeld { series: leg.series, asked, held: on_that_side });
-            }
-            let change = i64::try_from(asked).unwrap_or(i64::MAX).saturating_mul(sign);
-            position.quantity = position.quantity.saturating_add(change);
-        }
-        let of_it = |all: &[HeldLeg], right| {
-            let same = all.iter().filter(|it| {
-                legs.iter()
-                    .any(|leg| leg.series.root == it.series.root && leg.series.expiry == it.series.expiry)
-                    && it.series.right == right
-            });
-            same.fold(0i64, |net, it| net.saturating_add(it.quantity)).min(0)
-        };
-        for right in [Right::Call, Right::Put] {
-            if of_it(&left, right) < of_it(held, right) {
-                return Err(ComboRefused::Uncovers(right));
-            }
-        }
+        covered(legs, units, held)?;
         Ok(Self { legs: legs.to_vec(), units })
     }
 
@@ -314,6 +301,40 @@ impl CoveredClose {
     pub const fn units(&self) -> u32 {
         self.units
     }
+}
+
+/// Checks that `units` of `legs`, all of which close, take no more than is in `held`, and that what is left of each
+/// expiration is covered no worse than before.
+pub(super) fn covered(legs: &[ComboLeg], units: u32, held: &[HeldLeg]) -> Result<(), ComboRefused> {
+    let mut left = held.to_vec();
+    for leg in legs {
+        let asked = u64::from(leg.ratio).saturating_mul(u64::from(units));
+        let sign = leg.side.side().sign();
+        let Some(position) = left.iter_mut().find(|it| it.series == leg.series) else {
+            return Err(ComboRefused::MoreThanHeld { series: leg.series, asked, held: 0 });
+        };
+        // Selling closes longs, buying closes shorts.
+        let on_that_side =
+            u64::try_from(position.quantity.saturating_mul(sign.saturating_neg())).unwrap_or(0);
+        if asked > on_that_side {
+            return Err(ComboRefused::MoreThanHeld { series: leg.series, asked, held: on_that_side });
+        }
+        let change = i64::try_from(asked).unwrap_or(i64::MAX).saturating_mul(sign);
+        position.quantity = position.quantity.saturating_add(change);
+    }
+    let of_it = |all: &[HeldLeg], right| {
+        let same = all.iter().filter(|it| {
+            legs.iter().any(|leg| leg.series.root == it.series.root && leg.series.expiry == it.series.expiry)
+                && it.series.right == right
+        });
+        same.fold(0i64, |net, it| net.saturating_add(it.quantity)).min(0)
+    };
+    for right in [Right::Call, Right::Put] {
+        if of_it(&left, right) < of_it(held, right) {
+            return Err(ComboRefused::Uncovers(right));
+        }
+    }
+    Ok(())
 }
 
 /// What a combination does.

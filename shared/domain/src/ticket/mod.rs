@@ -7,7 +7,9 @@
 mod bracket;
 mod combo;
 mod emergency;
+mod leg;
 mod net;
+mod terms;
 
 pub use bracket::{BracketRefused, BracketTicket, Exits, ProtectiveTicket, StopLimit};
 pub use combo::{
@@ -15,4 +17,6 @@ pub use combo::{
     LegSide,
 };
 pub use emergency::{EmergencyEvidence, EmergencyToken, MarketTicket, NoEmergency, Reading};
+pub use leg::LegClose;
 pub use net::{Net, NetKind};
+pub use terms::ComboTerms;

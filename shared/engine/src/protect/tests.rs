@@ -91,7 +91,9 @@ fn the_two_tranches_are_what_t1_closes_and_what_it_leaves() {
         let of = |sold_of_t1: u32, sold: u32| {
             let closings = intents(&entry, bp, entry.head.decided_at).map(|it| match it.intent {
                 OrderIntent::Closing(it) => it,
-                OrderIntent::Opening(_) => panic!("a protection that opens"),
+                OrderIntent::Opening(_) | OrderIntent::OpeningCombo(_) | OrderIntent::ClosingCombo(_) => {
+                    panic!("a protection that opens, or of a structure")
+                }
             });
             closings.map(|it| left(&it, &owned(&filled, bought, sold), sold_of_t1))
         };

@@ -46,6 +46,7 @@ fn book() -> DayBook {
     let owned = owned(&entry, 3, 3);
     let at = entry.intent.head().decided_at;
     DayBook {
+        structures: Vec::new(),
         account: account(),
         session: DAY,
         intents: vec![sold(flatten, 2), entry, sold(stop, 1), blocked],

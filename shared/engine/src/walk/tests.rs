@@ -36,6 +36,7 @@ fn attempt(price: Price, rung: u16, repriced_at: UtcNanos) -> Attempt {
         repriced_at,
         cancel_at: None,
         reason: None,
+        combo: None,
     }
 }
 

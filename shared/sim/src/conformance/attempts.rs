@@ -99,6 +99,7 @@ async fn a_mark_commits_the_attempt_and_its_follow_up<L: Ledger>(ledger: &L) -> 
         repriced_at: at(10, 1, 0),
         cancel_at: None,
         reason: None,
+        combo: None,
     };
     same!(view.attempts, [attempt]);
     same!(steps(ledger, request.intent).await?, [(mark.version, at(10, 1, 5))]);

@@ -73,6 +73,7 @@ async fn what_a_protection_sells_closes_its_entry_like_any_other_close<L: Ledger
 const fn amount(intent: &OrderIntent) -> Option<CloseAmount> {
     match intent {
         OrderIntent::Closing(it) => Some(it.amount),
-        OrderIntent::Opening(_) => None,
+        OrderIntent::ClosingCombo(it) => Some(it.amount),
+        OrderIntent::Opening(_) | OrderIntent::OpeningCombo(_) => None,
     }
 }

@@ -4,7 +4,7 @@ use domain::account::AccountRef;
 use domain::books::{self, After};
 use domain::gate::GateCheck;
 use domain::ids::{BrokerOrderId, IntentId, OrderTag};
-use domain::intent::{IntentState, OrderIntent, Origin};
+use domain::intent::{IntentState, Origin};
 use domain::kill::{KillRow, KillScope, KillState};
 use domain::money::Usd;
 use domain::order::Mark;
@@ -14,6 +14,7 @@ use domain::ports::{
     ReconciliationRun, Recorded, Written,
 };
 use domain::position::FillSource;
+use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
 
 use super::state::{BROKER, IntentRow, State, refused};
@@ -43,11 +44,10 @@ impl State {
         {
             return Err(refused(WHAT, format!("setup {setup} is not recorded")));
         }
-        if let OrderIntent::Closing(closing) = &new.intent
-            && let Some(opening) = closing.opening
-        {
-            let entry = self.own_intent(&head.account, opening, WHAT)?;
-            if !entry.view.intent.opens() || entry.view.intent.head().series != head.series {
+        if let Some(opening) = new.intent.opening() {
+            let entry = &self.own_intent(&head.account, opening, WHAT)?.view.intent;
+            let is_alike = entry.is_combo() == new.intent.is_combo() && entry.head().series == head.series;
+            if !entry.opens() || !is_alike {
                 return Err(refused(WHAT, format!("{opening} did not open {}", head.series)));
             }
         }
@@ -232,6 +232,29 @@ impl State {
         Ok(Recorded::New)
     }
 
+    pub(super) fn settle_combo(
+        &mut self,
+        account: &AccountRef,
+        opening: IntentId,
+        prices: &[(OccSymbol, Usd)],
+        at: UtcNanos,
+        source: FillSource,
+    ) -> Result<Recorded, LedgerError> {
+        const WHAT: &str = "record_combo_settlement";
+        self.own_intent(account, opening, WHAT)?;
+        let fills = books::combo_settled(&self.views(account), opening, prices, at, source)
+            .map_err(|why| refused(WHAT, why))?;
+        if fills.is_empty() {
+            return Ok(Recorded::Known);
+        }
+        let legs = fills.len();
+        if let Some(row) = self.intents.get_mut(&opening) {
+            row.view.fills.extend(fills);
+        }
+        self.note(at, Some(account.account), format!("{opening} settled, {legs} legs"));
+        Ok(Recorded::New)
+    }
+
     /// The strictest row over `scopes` that stops entries.
     fn stopping(&self, scopes: &[KillScope]) -> Option<&KillRow> {
         let rows =
@@ -296,13 +319,14 @@ impl State {
 
 /// Whether a flip of `scope` stops this intent: entries that are not final, within the scope.
 fn covers(scope: &KillScope, view: &IntentView) -> bool {
-    let OrderIntent::Opening(opening) = &view.intent else { return false };
+    let Some(strategy) = view.intent.strategy() else { return false };
+    let head = view.intent.head();
     !view.state.is_final()
         && match scope {
             KillScope::Global => true,
-            KillScope::User(user) => *user == opening.head.account.user,
-            KillScope::Strategy(name) => name == opening.kind.as_str(),
-            KillScope::Symbol(symbol) => *symbol == opening.head.series.underlying(),
+            KillScope::User(user) => *user == head.account.user,
+            KillScope::Strategy(name) => name == strategy,
+            KillScope::Symbol(symbol) => *symbol == head.series.underlying(),
             KillScope::Broker(name) => name == BROKER,
         }
 }

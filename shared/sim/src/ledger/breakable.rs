@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use domain::account::{AccountRef, CredentialRecord, UserSettings};
 use domain::chain::ChainSnapshot;
+use domain::combo::OwnedCombo;
 use domain::ids::{BrokerOrderId, ChainId, IntentId, SetupId, UserId};
 use domain::kill::{KillRow, KillScope};
 use domain::market::Microbar;
@@ -15,7 +16,7 @@ use domain::ports::{
 };
 use domain::position::{FillSource, Owned};
 use domain::setup::TransitionRecord;
-use domain::symbol::Underlying;
+use domain::symbol::{OccSymbol, Underlying};
 use domain::time::UtcNanos;
 use jiff::civil::Date;
 
@@ -89,10 +90,12 @@ impl<L: Ledger> Ledger for Breakable<L> {
         mark_sent(ids: &[i64], at: UtcNanos) -> ();
         record_dead_letter(letter: &DeadLetter) -> ();
         owned(account: &AccountRef, session: Date) -> Vec<Owned>;
+        structures(account: &AccountRef, session: Date) -> Vec<OwnedCombo>;
         record_snapshot(account: &AccountRef, snapshot: &Snapshot, reason: &str) -> ();
         snapshots(account: &AccountRef, session: Date) -> Vec<Snapshot>;
         record_reconciliation(account: &AccountRef, run: &ReconciliationRun) -> ();
         record_settlement(account: &AccountRef, opening: IntentId, price: Usd, at: UtcNanos, source: FillSource) -> Recorded;
+        record_combo_settlement(account: &AccountRef, opening: IntentId, prices: &[(OccSymbol, Usd)], at: UtcNanos, source: FillSource) -> Recorded;
         flip_kill_switch(flip: &KillFlip) -> KillRow;
         kill_switch() -> Vec<KillRow>;
         change_credential(account: &AccountRef, change: &CredentialChange, at: UtcNanos) -> ();

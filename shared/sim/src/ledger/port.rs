@@ -3,6 +3,7 @@
 use domain::account::{AccountRef, CredentialRecord, UserSettings};
 use domain::books;
 use domain::chain::ChainSnapshot;
+use domain::combo::OwnedCombo;
 use domain::ids::{BrokerOrderId, ChainId, IntentId, SetupId, UserId};
 use domain::kill::{KillRow, KillScope};
 use domain::market::Microbar;
@@ -14,7 +15,7 @@ use domain::ports::{
 };
 use domain::position::{FillSource, Owned};
 use domain::setup::TransitionRecord;
-use domain::symbol::Underlying;
+use domain::symbol::{OccSymbol, Underlying};
 use domain::time::UtcNanos;
 use jiff::civil::Date;
 
@@ -193,6 +194,11 @@ impl Ledger for MemLedger {
         Ok(books::owned(&state.views(account), session))
     }
 
+    async fn structures(&self, account: &AccountRef, session: Date) -> Result<Vec<OwnedCombo>, LedgerError> {
+        let state = self.state.borrow();
+        Ok(books::structures(&state.views(account), session))
+    }
+
     async fn record_snapshot(
         &self,
         account: &AccountRef,
@@ -229,6 +235,17 @@ impl Ledger for MemLedger {
         source: FillSource,
     ) -> Result<Recorded, LedgerError> {
         self.state.borrow_mut().settle(account, opening, price, at, source)
+    }
+
+    async fn record_combo_settlement(
+        &self,
+        account: &AccountRef,
+        opening: IntentId,
+        prices: &[(OccSymbol, Usd)],
+        at: UtcNanos,
+        source: FillSource,
+    ) -> Result<Recorded, LedgerError> {
+        self.state.borrow_mut().settle_combo(account, opening, prices, at, source)
     }
 
     async fn flip_kill_switch(&self, flip: &KillFlip) -> Result<KillRow, LedgerError> {

@@ -99,6 +99,7 @@ impl State {
             snapshot: row.and_then(|it| it.snapshots.values().next_back().copied()),
             day: books::day_risk(&views, session),
             owned_series: books::owned_series(&views),
+            open_legs: books::open_legs(&views),
         }
     }
 
@@ -199,6 +200,7 @@ impl State {
             session,
             intents: views.iter().filter(today).map(|it| (*it).clone()).collect(),
             owned: books::owned(&views, session),
+            structures: books::structures(&views, session),
             snapshots: row
                 .map(|it| it.snapshots.range(from..until).map(|(_, it)| *it).collect())
                 .unwrap_or_default(),

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use domain::account::{AccountRef, CredentialRecord, UserSettings};
 use domain::chain::ChainSnapshot;
+use domain::combo::OwnedCombo;
 use domain::ids::{BrokerOrderId, ChainId, IntentId, SetupId, UserId};
 use domain::kill::{KillRow, KillScope};
 use domain::market::Microbar;
@@ -15,7 +16,7 @@ use domain::ports::{
 };
 use domain::position::{FillSource, Owned};
 use domain::setup::TransitionRecord;
-use domain::symbol::Underlying;
+use domain::symbol::{OccSymbol, Underlying};
 use domain::time::UtcNanos;
 use jiff::civil::Date;
 
@@ -111,11 +112,13 @@ impl<L: Ledger> Ledger for PerilousLedger<L> {
         Write mark_sent(ids: &[i64], at: UtcNanos) -> ();
         Write record_dead_letter(letter: &DeadLetter) -> ();
         Read owned(account: &AccountRef, session: Date) -> Vec<Owned>;
+        Read structures(account: &AccountRef, session: Date) -> Vec<OwnedCombo>;
         Write record_snapshot(account: &AccountRef, snapshot: &Snapshot, reason: &str) -> ();
         Read snapshots(account: &AccountRef, session: Date) -> Vec<Snapshot>;
         Write record_reconciliation(account: &AccountRef, run: &ReconciliationRun) -> ()
             { |(), told| told.reconciled(account, run) };
         Write record_settlement(account: &AccountRef, opening: IntentId, price: Usd, at: UtcNanos, source: FillSource) -> Recorded;
+        Write record_combo_settlement(account: &AccountRef, opening: IntentId, prices: &[(OccSymbol, Usd)], at: UtcNanos, source: FillSource) -> Recorded;
         Write flip_kill_switch(flip: &KillFlip) -> KillRow { |it, told| told.flipped(it, flip) };
         Read kill_switch() -> Vec<KillRow>;
         Write change_credential(account: &AccountRef, change: &CredentialChange, at: UtcNanos) -> ();

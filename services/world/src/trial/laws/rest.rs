@@ -77,7 +77,7 @@ impl Laws {
         };
         let waits = |head: &IntentHead| match head.origin {
             Origin::Flatten(_) if by_hand.contains(&head.account) => true,
-            Origin::Setup(_) => {
+            Origin::Setup(_) | Origin::Decision(_) => {
                 open.iter().any(|it| it.0.origin == head.origin && it.0.account == head.account && it.1)
             }
             Origin::Flatten(_) => open.iter().any(|it| it.0.account == head.account && it.2),

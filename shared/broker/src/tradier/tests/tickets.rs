@@ -20,7 +20,11 @@ fn leg(symbol: &str, side: LegSide) -> ComboLeg {
 }
 
 fn gates() -> Vec<GateCheck> {
-    intent::OPENING_GATES.iter().map(|it| GateCheck::holds(it, true, "yes", "yes", "")).collect()
+    intent::OPENING_GATES
+        .iter()
+        .chain([&intent::LEG_COLLISION])
+        .map(|it| GateCheck::holds(it, true, "yes", "yes", ""))
+        .collect()
 }
 
 /// A put spread sold for at least 1.50, three units approved.
