@@ -108,7 +108,13 @@ impl<S: Secrets, B: Brokers, N: OwnedNotes, Q: Sender, C: Clock> FlatWatch<'_, S
         if !wanted {
             return Stand::Flat;
         }
-        let mut ours: Vec<(OccSymbol, u32)> = note.map(|it| it.owned).unwrap_or_default();
+        let mut ours: Vec<(OccSymbol, u32)> = Vec::new();
+        if let Some(note) = note {
+            // The legs of a structure are ours as a single long is, the short ones too.
+            let legs = note.structures.iter().flat_map(domain::ports::NotedCombo::held);
+            ours.extend(legs.map(|it| (it.leg.series, it.contracts)));
+            ours.extend(note.owned);
+        }
         ours.retain(|(series, held)| *held > 0 && stops_trading(series, session));
         match self.ask(account).await {
             Err(why) => Stand::Unanswered { why, noted: ours },
@@ -191,10 +197,11 @@ fn open(
     include_foreign: bool,
 ) -> Vec<(OccSymbol, u32)> {
     let mut found: std::collections::BTreeMap<OccSymbol, u32> = std::collections::BTreeMap::new();
-    for position in positions.iter().filter(|it| it.quantity > 0) {
-        let long = u32::try_from(position.quantity).unwrap_or(u32::MAX);
+    for position in positions.iter().filter(|it| it.quantity != 0) {
+        let shown = u32::try_from(position.quantity.unsigned_abs()).unwrap_or(u32::MAX);
         let owned = ours.iter().find(|it| it.0 == position.series).map_or(0, |it| it.1);
-        let counts = if include_foreign { long } else { long.min(owned) };
+        let is_handed_over = include_foreign && position.quantity > 0;
+        let counts = if is_handed_over { shown } else { shown.min(owned) };
         if counts > 0 {
             found.insert(position.series, counts);
         }

@@ -60,7 +60,7 @@ impl Sender for Sent {
 fn noted(contracts: u32, flatten: bool) -> Noted {
     let account = sample::account(1);
     let owned = vec![(sample::series(5_600), contracts)];
-    let note = OwnedNote { account, owned, flatten, at: at(10, 0, 0) };
+    let note = OwnedNote { account, owned, structures: Vec::new(), flatten, at: at(10, 0, 0) };
     Noted(Some([(account.account, note)].into()))
 }
 

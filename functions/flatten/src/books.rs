@@ -51,7 +51,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
     pub(crate) async fn stop_intents(&self, pass: &Pass<'_, B::Account>) -> Result<(), HandleError> {
         for view in self.ledger.open_intents(&pass.account).await? {
             let head = view.intent.head();
-            let is_flatten = matches!(head.origin, Origin::Flatten(_));
+            // Of structures those that are due are stopped with the exit that takes over.
+            let is_flatten = matches!(head.origin, Origin::Flatten(_)) || view.intent.is_combo();
             if !is_flatten && !view.stop_requested && plan::stops_trading(&head.series, &pass.session) {
                 self.ledger.request_stop(&pass.account, head.id, self.clock.now()).await?;
             }
@@ -120,7 +121,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         pass: &Pass<'_, B::Account>,
     ) -> Result<Vec<IntentView>, HandleError> {
         let mut open = self.ledger.open_intents(account).await?;
-        open.retain(|it| it.intent.head().origin == Origin::Flatten(pass.session.date));
+        // Exits of structures are worked by the order router.
+        open.retain(|it| {
+            it.intent.head().origin == Origin::Flatten(pass.session.date) && !it.intent.is_combo()
+        });
         Ok(open)
     }
 

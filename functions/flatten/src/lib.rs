@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod books;
+mod combos;
 
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use domain::market::{OptionQuote, Points};
 use domain::order::BrokerOrder;
 use domain::planted::{self, Bug};
 use domain::ports::{
-    BrokerPort, Brokers, Clock, Fence, HandleError, Ledger, LedgerError, Message, OwnedNotes, Queue, Secrets,
-    Sender,
+    BrokerPort, Brokers, Clock, Fence, HandleError, Ledger, LedgerError, Message, NotedCombo, OwnedNotes,
+    Queue, Secrets, Sender,
 };
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
@@ -80,6 +81,8 @@ pub(crate) struct Seen {
 /// What is ours in a pass, and whether foreign positions are closed with it.
 struct Ours {
     owned: Vec<(OccSymbol, u32)>,
+    /// Structures that stop trading in this session.
+    structures: Vec<NotedCombo>,
     include_foreign: bool,
     wanted: bool,
 }
@@ -165,7 +168,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         if !ours.wanted {
             return Ok(None);
         }
-        let plan = self.plan(pass, &seen, &ours);
+        let mut plan = self.plan(pass, &seen, &ours);
         if planted::is(Bug::CancelOfForeign) {
             for order in seen.orders.iter().filter(|it| it.tag.is_none() && !it.status.is_final()) {
                 drop(pass.broker.cancel(order.id).await);
@@ -180,6 +183,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         }
         for close in &plan.closes {
             self.send(pass, close, &seen).await?;
+        }
+        if let Some(due) = self.close_structures(pass, &seen, &ours.structures).await? {
+            plan.flat = false;
+            plan.next_due = Some(plan.next_due.map_or(due, |it| it.min(due)));
         }
         let is_over = plan.flat || now >= pass.session.close;
         if pass.fence.is_some() && is_over && !planted::is(Bug::FlattenNeverEnds) {
@@ -217,21 +224,29 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         if pass.fence.is_some() {
             let owned = plan::held(&self.ledger.owned(&pass.account, pass.session.date).await?);
             let settings = self.ledger.settings(pass.account.user).await?;
-            let wanted = pass.at_once || plan::is_wanted(&self.switches, &settings, !owned.is_empty());
+            let structures = self.structures(pass).await?;
+            let owns = !owned.is_empty() || !structures.is_empty();
+            let wanted = pass.at_once || plan::is_wanted(&self.switches, &settings, owns);
             let include_foreign = settings.flatten_foreign
                 || self.switches.include_foreign
                 || planted::is(Bug::ForeignFlattened);
-            return Ok(Ours { owned, include_foreign, wanted });
+            return Ok(Ours { owned, structures, include_foreign, wanted });
         }
         let credentials = self.secrets.all_credentials().await.unwrap_or_default();
         let include_foreign =
             credentials.iter().any(|it| it.account.account == pass.account.account && it.flatten_foreign);
         Ok(match self.notes.get(&pass.account).await {
             Ok(Some(note)) => {
-                Ours { owned: note.owned, include_foreign, wanted: pass.at_once || note.flatten }
+                let stops = |it: &NotedCombo| combos::stops_trading(it, &pass.session);
+                let structures = note.structures.into_iter().filter(stops).collect();
+                let wanted = pass.at_once || note.flatten;
+                Ours { owned: note.owned, structures, include_foreign, wanted }
             }
             Ok(None) | Err(_) => {
-                Ours { owned: plan::owned_by_orders(&seen.orders), include_foreign, wanted: true }
+                let structures = combos::by_orders(&seen.orders, &pass.session);
+                let mut owned = plan::owned_by_orders(&seen.orders);
+                owned.retain(|it| !structures.iter().any(|combo| combos::has(combo, &it.0)));
+                Ours { owned, structures, include_foreign, wanted: true }
             }
         })
     }
@@ -239,7 +254,17 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
     fn plan(&self, pass: &Pass<'_, B::Account>, seen: &Seen, ours: &Ours) -> FlattenPlan {
         let now = self.clock.now();
         // Started at once, its first rung is now: the minutes reach back over the whole session.
-        let minutes = if pass.at_once { minutes_of(&pass.session) } else { self.switches.flatten_minutes };
+        let minutes = self.minutes(pass);
+        // The legs of structures, and orders on them, are not single longs to be sold.
+        let of_structures = |series: &OccSymbol| ours.structures.iter().any(|it| combos::has(it, series));
+        let positions: Vec<BrokerPosition> =
+            seen.positions.iter().filter(|it| !of_structures(&it.series)).copied().collect();
+        let orders: Vec<BrokerOrder> = seen
+            .orders
+            .iter()
+            .filter(|it| !it.legs.iter().any(|leg| of_structures(&leg.series)))
+            .cloned()
+            .collect();
         plan::plan(&FlattenInputs {
             account: pass.account.account,
             // Counted in seconds from the open, so that every pass of one instant has one tag, whoever makes it and why.
@@ -249,11 +274,16 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             minutes,
             include_foreign: ours.include_foreign,
             owned: &ours.owned,
-            positions: &seen.positions,
-            orders: &seen.orders,
+            positions: &positions,
+            orders: &orders,
             quotes: &seen.quotes,
             spot: seen.spot,
         })
+    }
+
+    /// Minutes before the close at which this flatten starts.
+    fn minutes(&self, pass: &Pass<'_, B::Account>) -> u32 {
+        if pass.at_once { minutes_of(&pass.session) } else { self.switches.flatten_minutes }
     }
 
     /// Sends one close: through the books, or with them down by its tag alone.

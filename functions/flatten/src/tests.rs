@@ -24,6 +24,8 @@ use sim::vault::{MemNotes, MemSecrets};
 
 use super::*;
 
+mod combos;
+
 #[derive(Clone, Default)]
 struct Hand(Rc<Cell<UtcNanos>>);
 
@@ -94,7 +96,9 @@ impl Bench {
             accounts: vec![account],
         };
         let session = Session::of(SESSION).unwrap().unwrap();
-        let listed = vec![ListedSeries { series: series(), open_interest: None }];
+        let legs = sample::combos::legs(1).into_iter().map(|it| it.series);
+        let all = std::iter::once(series()).chain(legs);
+        let listed = all.map(|series| ListedSeries { series, open_interest: None }).collect();
         let sandbox =
             Sandbox::new(Config { session, users: vec![user], series: listed, rules: Rules::live(1) });
         let sandbox = Rc::new(RefCell::new(sandbox));
@@ -244,6 +248,7 @@ impl Bench {
     fn note(&self, owned: u32) {
         let note = OwnedNote {
             account: ACCOUNT,
+            structures: Vec::new(),
             owned: vec![(series(), owned)],
             flatten: true,
             at: self.clock.now(),

@@ -122,9 +122,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let at = self.clock.now();
         let traded =
             owned.legs.iter().fold(0u32, |sum, it| sum.saturating_add(it.opened).saturating_add(it.closed));
-        // Above the origin's own numbers, so that no decision's exit is ever named the same.
-        let sequence = entry.head.sequence.saturating_mul(1 << 12).saturating_add(traded);
-        let by = Decided { account: entry.head.account, origin: entry.head.origin, sequence, at };
+        let by = Decided { account: entry.head.account, origin: entry.head.origin, sequence: traded, at };
         let exit = entry.exit(by, Action::Balance, CloseAmount::All, LEG_IMBALANCE);
         let new = NewIntent {
             intent: OrderIntent::ClosingCombo(exit),

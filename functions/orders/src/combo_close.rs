@@ -11,10 +11,10 @@ use domain::calendar::last_trade;
 use domain::combo::{
     ComboExit, LegHeld, Order, OwnedCombo, Piece, confirmed, excess, next, signed, whole_units,
 };
-use domain::intent::{Action, IntentState, OrderIntent};
+use domain::intent::{Action, IntentState, OrderIntent, Origin};
 use domain::market::OptionQuote;
 use domain::money::Side;
-use domain::order::{Attempt, ComboAttempt, LegExecution};
+use domain::order::{Attempt, BrokerOrder, ComboAttempt, LegExecution};
 use domain::ports::{
     BrokerPort, Brokers, Clock, HandleError, IntentView, Ledger, Message, OwnedNotes, Queue,
 };
@@ -28,6 +28,9 @@ use crate::{EARLY_WAIT, Orders, Work};
 
 /// A leg imbalance that stands longer than this is told as critical.
 pub(crate) const BALANCED_WITHIN: Duration = Duration::from_secs(60);
+
+/// The reason of an exit that a flatten at once wrote.
+const AT_ONCE: &str = "flatten_now";
 
 /// What an exit works on: what our books hold of its structure and what of it the broker confirms.
 struct Confirmed {
@@ -64,6 +67,12 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             return self.write(work, progress).await;
         };
         self.tell_unbalanced(work, exit, &owned).await?;
+        if self.unbooked_works(work).await? {
+            let due = self.clock.now().plus(EARLY_WAIT);
+            let what = "an order that a flatten sent without the books still works";
+            let progress = self.bare(work, work.view.state, &work.view.reason, what, Some(due));
+            return self.write(work, progress).await;
+        }
         let positions = match work.broker.positions().await {
             Ok(positions) => positions,
             Err(error) => return self.ask_again(work, &error).await,
@@ -114,6 +123,29 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             }
         }
         Ok(waiting)
+    }
+
+    /// A flatten without the database sends orders under the tag of its exit that no row stands for yet: while one works
+    /// nothing else is sent. It is asked to end.
+    async fn unbooked_works(&self, work: &Work<'_, B::Account>) -> Result<bool, HandleError> {
+        let head = work.view.intent.head();
+        if !matches!(head.origin, Origin::Flatten(_)) {
+            return Ok(false);
+        }
+        // Without an answer nothing is known to work; the positions that are asked for next decide.
+        let orders = work.broker.orders().await.unwrap_or_default();
+        let is_unbooked = |it: &&BrokerOrder| {
+            let tag = it.tag.filter(|tag| tag.intent == head.id);
+            let known = |no| work.view.attempts.iter().any(|it| it.no == no);
+            tag.is_some_and(|tag| !known(tag.attempt)) && !it.status.is_final()
+        };
+        let mut works = false;
+        for order in orders.iter().filter(is_unbooked) {
+            works = true;
+            // None of a cancel's answers is a verdict: the next step reads the list again.
+            drop(work.broker.cancel(order.id).await);
+        }
+        Ok(works)
     }
 
     /// Sends one piece with the proof that it is held and leaves no short without its long.
@@ -334,6 +366,8 @@ pub(crate) fn exit_terms(
     let width = exit.terms.width();
     let (plan, lone) = match legs {
         [leg] => (Plan::Urgent { width: None }, Some(leg.side.side())),
+        // A flatten at once is no patient one.
+        _ if exit.reason == AT_ONCE => (Plan::Urgent { width: Some(width) }, None),
         _ => (Plan::for_exit(exit.head.action, width), None::<Side>),
     };
     let until = last_trade(&exit.head.series).map_err(|it| HandleError::Poison(it.to_string()))?;

@@ -23,7 +23,7 @@ use domain::intent::{IntentState, OrderIntent, Origin};
 use domain::order::{Attempt, BrokerOrder};
 use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, EARLY_TRIES_MAX, Fence, HandleError, IntentView, Ledger,
-    Message, OwnedNote, OwnedNotes, Progress, Queue, Written,
+    Message, NotedCombo, OwnedNote, OwnedNotes, Progress, Queue, Written,
 };
 use domain::position::FillSource;
 use domain::time::UtcNanos;
@@ -95,7 +95,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             HandleError::Poison(format!("no intent {intent} of account {}", account.account))
         })?;
         // Somebody moved on since this was written; their own message goes on from there. A flatten works its own.
-        let is_flatten = matches!(view.intent.head().origin, Origin::Flatten(_));
+        // Structures it hands over: their exits are worked here.
+        let is_flatten = matches!(view.intent.head().origin, Origin::Flatten(_)) && !view.intent.is_combo();
         if view.version != version || view.state.is_final() || is_flatten {
             return Ok(());
         }
@@ -285,7 +286,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let settings = self.ledger.settings(account.user).await?;
         let flatten =
             settings.force_flatten.unwrap_or(self.switches.force_flatten || self.switches.execution_enabled);
-        let note = OwnedNote { account: *account, owned, flatten, at: now };
+        let all = self.ledger.structures(account, now.new_york_date()).await?;
+        let structures = all.iter().filter(|it| !it.is_flat()).map(NotedCombo::of).collect();
+        let note = OwnedNote { account: *account, owned, structures, flatten, at: now };
         if let Err(error) = self.notes.put(&note).await {
             let alert = Message::Alert {
                 key: format!("owned_note:{}:{}", account.account, now.new_york_date()),

@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod adopt_combos;
+mod combos;
 mod late;
 mod settle;
 
@@ -133,7 +135,9 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             return Ok(None);
         }
         let open = self.ledger.open_intents(account).await?;
-        let owns = !open.is_empty() || before.owned.iter().any(|it| it.held() > 0);
+        let owns = !open.is_empty()
+            || before.owned.iter().any(|it| it.held() > 0)
+            || before.structures.iter().any(|it| !it.is_flat());
         let is_on = self.switches.reconciliation || self.switches.execution_enabled;
         let broker = self.brokers.account(account).await?;
         // The broker is read before the books, so that what arrives in between is ours first: it differs from nothing.
@@ -142,13 +146,18 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             return Ok(None);
         }
         let adopted = self.adopt(account, session, &seen).await?;
+        let adopted = adopted.saturating_add(self.adopt_combos(account, session, &before, &seen).await?);
         let intents = if planted::is(Bug::LateNotBooked) { Vec::new() } else { all_intents(&before, open) };
         let late = self.book_late(account, &intents, &seen).await?;
-        let settled = self.settle(account, session, &seen, official_close).await?;
+        let mut settled = self.settle(account, session, &seen, official_close).await?;
+        settled =
+            settled.saturating_add(self.settle_structures(account, session, &seen, official_close).await?);
+        self.flatten_physical(account, session, &before).await?;
         let book = self.ledger.day_book(account, session.date).await?;
         let intents = all_intents(&book, self.ledger.open_intents(account).await?);
         let findings = diff(&Books {
             owned: &book.owned,
+            structures: &book.structures,
             intents: &intents,
             positions: &seen.positions,
             orders: &seen.orders,
@@ -200,6 +209,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
                 match head.origin {
                     Origin::Setup(_) | Origin::Decision(_) => steps.push(head.id),
                     // A flatten's passes read its orders by themselves; where none came for a minute, one is asked for.
+                    Origin::Flatten(_) if view.intent.is_combo() => steps.push(head.id),
                     Origin::Flatten(_) => self.pass_again(account, view, at).await?,
                 }
             } else if let Some(order) = view.last_attempt().and_then(|it| it.broker_order) {
@@ -223,7 +233,11 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
 fn is_done(book: &DayBook, session: &Session) -> bool {
     let is_held =
         |it: &domain::position::Owned| it.held() > 0 && engine::flatten::stops_trading(&it.series, session);
+    let is_open = |it: &domain::combo::OwnedCombo| {
+        !it.is_flat() && it.legs.iter().any(|leg| engine::flatten::stops_trading(&leg.leg.series, session))
+    };
     book.reconciled_at.is_some_and(|it| it >= session.close)
+        && !book.structures.iter().any(is_open)
         && !book.differences.iter().any(|it| it.kind.is_fault())
         && !book.owned.iter().any(is_held)
 }

@@ -1,3 +1,5 @@
+mod combos;
+
 use super::*;
 use crate::settle::settlement_price;
 use domain::account::Switches;

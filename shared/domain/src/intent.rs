@@ -278,6 +278,16 @@ impl OrderIntent {
         }
     }
 
+    /// Whether it trades `series`, alone or as a leg.
+    pub fn has(&self, series: &OccSymbol) -> bool {
+        match self {
+            Self::Opening(it) => it.head.series == *series,
+            Self::Closing(it) => it.head.series == *series,
+            Self::OpeningCombo(it) => it.terms.legs().iter().any(|leg| leg.series == *series),
+            Self::ClosingCombo(it) => it.terms.legs().iter().any(|leg| leg.series == *series),
+        }
+    }
+
     /// The entry that a close names.
     pub const fn opening(&self) -> Option<IntentId> {
         match self {

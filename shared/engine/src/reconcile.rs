@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::calendar::last_trade;
+use domain::combo::OwnedCombo;
 use domain::ids::{IntentId, OrderTag};
 use domain::intent::IntentState;
 use domain::order::{Attempt, BrokerOrder};
@@ -32,6 +33,8 @@ pub const LAG_MAX: Duration = Duration::from_secs(5);
 pub struct Books<'a> {
     /// What is ours, by entry.
     pub owned: &'a [Owned],
+    /// The structures that are ours, by entry: their short legs count below zero.
+    pub structures: &'a [OwnedCombo],
     /// Intents of the account: at least those that are not final.
     pub intents: &'a [IntentView],
     /// The broker's positions.
@@ -111,6 +114,17 @@ fn executed(order: &BrokerOrder) -> u32 {
     order.legs.iter().map(|it| it.executed).max().unwrap_or(0)
 }
 
+/// Whether an order executed more than its attempt knows, of any leg.
+fn tells_more(order: &BrokerOrder, attempt: &Attempt) -> bool {
+    match &attempt.combo {
+        None => executed(order) > attempt.executed,
+        Some(combo) => order.legs.iter().any(|leg| {
+            let known = combo.legs.iter().find(|it| it.series == leg.series);
+            leg.executed > known.map_or(0, |it| it.executed)
+        }),
+    }
+}
+
 /// An order at the broker against the attempt behind its tag.
 fn compare_order(books: &Books<'_>, order: &BrokerOrder, found: &mut Found) {
     let is_working = !order.status.is_final();
@@ -130,7 +144,7 @@ fn compare_order(books: &Books<'_>, order: &BrokerOrder, found: &mut Found) {
             found.note(DifferenceKind::UnknownAtBroker, tag, "no attempt", broker, "adopt");
             found.steps.insert(tag.intent);
         }
-        Some(attempt) if executed(order) > attempt.executed => {
+        Some(attempt) if tells_more(order, attempt) => {
             let ours = format!("{} executed", attempt.executed);
             found.note(DifferenceKind::QuantityMismatch, tag, ours, broker, "adopt");
             found.steps.insert(tag.intent);
@@ -218,6 +232,11 @@ fn compare_positions(books: &Books<'_>, found: &mut Found) {
     for owned in books.owned {
         by_series.entry(owned.series).or_default().0 += i64::from(owned.held());
     }
+    for leg in books.structures.iter().flat_map(|it| &it.legs) {
+        let held = i64::from(leg.held()).saturating_mul(leg.leg.side.side().sign());
+        let ours = &mut by_series.entry(leg.leg.series).or_default().0;
+        *ours = ours.saturating_add(held);
+    }
     for position in books.positions {
         let broker = &mut by_series.entry(position.series).or_default().1;
         *broker = broker.saturating_add(position.quantity);
@@ -230,15 +249,19 @@ fn compare_positions(books: &Books<'_>, found: &mut Found) {
         }
         let net = tagged_net(books.orders, &series);
         let lag = in_flight(books, &series);
-        let (kind, cure) = match (ours, broker) {
+        // A short is compared as a long is, the other way round.
+        let sign = if ours < 0 || (ours == 0 && net < 0) { -1 } else { 1 };
+        let (held, shown, net) =
+            (ours.saturating_mul(sign), broker.saturating_mul(sign), net.saturating_mul(sign));
+        let (kind, cure) = match (held, shown) {
             _ if is_over => (DifferenceKind::MissingAtBroker, "mark"),
             (0, _) if net == 0 => (DifferenceKind::Foreign, "none"),
             (0, _) => (DifferenceKind::UnknownAtBroker, "adopt"),
-            (_, broker) if broker > ours && net <= ours => (DifferenceKind::Foreign, "none"),
-            (_, broker) if broker > ours => (DifferenceKind::QuantityMismatch, "adopt"),
-            (_, broker) => {
-                let cure = if net < ours || !lag.is_empty() { "re_ask" } else { "alert" };
-                let is_gone = broker <= 0;
+            (_, shown) if shown > held && net <= held => (DifferenceKind::Foreign, "none"),
+            (_, shown) if shown > held => (DifferenceKind::QuantityMismatch, "adopt"),
+            (_, shown) => {
+                let cure = if net < held || !lag.is_empty() { "re_ask" } else { "alert" };
+                let is_gone = shown <= 0;
                 let kind =
                     if is_gone { DifferenceKind::MissingAtBroker } else { DifferenceKind::QuantityMismatch };
                 (kind, cure)
@@ -272,7 +295,7 @@ fn tagged_net(orders: &[BrokerOrder], series: &OccSymbol) -> i64 {
 
 /// Intents in a series that are at work, and whose next step may explain a difference.
 fn in_flight(books: &Books<'_>, series: &OccSymbol) -> Vec<IntentId> {
-    let at_work = |it: &&IntentView| it.intent.head().series == *series && !it.state.is_final();
+    let at_work = |it: &&IntentView| it.intent.has(series) && !it.state.is_final();
     books.intents.iter().filter(at_work).map(|it| it.intent.head().id).collect()
 }
 

@@ -6,6 +6,8 @@ use domain::symbol::OccSymbol;
 use sim::broker::faults::FaultScript;
 use sim::fixtures::combos as spread;
 
+mod random;
+
 use super::*;
 
 /// Bid and ask of the short and of the wing, in cents; zero for none.

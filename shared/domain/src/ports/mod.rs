@@ -16,8 +16,10 @@ pub use ledger::{
 pub use queue::{DeadLetter, Message, OutboxRow, Queue};
 
 use crate::account::{AccountRef, BrokerCredential};
-use crate::ids::{AccountId, BrokerOrderId, UserId};
+use crate::combo::{LegHeld, OwnedCombo, OwnedLeg};
+use crate::ids::{AccountId, BrokerOrderId, IntentId, UserId};
 use crate::symbol::OccSymbol;
+use crate::ticket::ComboTerms;
 use crate::time::UtcNanos;
 
 /// Market time. In the cloud the system's clock; in the local run and the simulator the runner's.
@@ -117,10 +119,38 @@ pub struct OwnedNote {
     pub account: AccountRef,
     /// The series and how many contracts of it are ours.
     pub owned: Vec<(OccSymbol, u32)>,
+    /// The structures that are ours.
+    #[serde(default)]
+    pub structures: Vec<NotedCombo>,
     /// The user's choice about the flatten, resolved.
     pub flatten: bool,
     /// When it was written.
     pub at: UtcNanos,
+}
+
+/// A structure of ours as it is noted: enough to close it without the database.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NotedCombo {
+    /// The entry that opened it.
+    pub opening: IntentId,
+    /// What a unit of it is.
+    pub terms: ComboTerms,
+    /// Contracts held of each leg, in the order of a unit's.
+    pub held: Vec<u32>,
+}
+
+impl NotedCombo {
+    /// The note about a structure.
+    pub fn of(owned: &OwnedCombo) -> Self {
+        let held = owned.legs.iter().map(OwnedLeg::held).collect();
+        Self { opening: owned.opening, terms: owned.terms.clone(), held }
+    }
+
+    /// What is held, leg by leg.
+    pub fn held(&self) -> Vec<LegHeld> {
+        let legs = self.terms.legs().iter().zip(&self.held);
+        legs.map(|(leg, contracts)| LegHeld { leg: *leg, contracts: *contracts }).collect()
+    }
 }
 
 /// The second durable store could not be used.

@@ -57,13 +57,12 @@ impl Plan {
     /// The plan by which an exit of a structure of this width is worked.
     pub const fn for_exit(action: Action, width: Price) -> Self {
         match action {
-            Action::Enter | Action::TakeProfit1 | Action::TakeProfit2 => Self::Close { width },
-            Action::Stop
-            | Action::Terminal
-            | Action::Flatten
-            | Action::ProtectT1
-            | Action::ProtectRunner
-            | Action::Balance => Self::Urgent { width: Some(width) },
+            Action::Enter | Action::TakeProfit1 | Action::TakeProfit2 | Action::Flatten => {
+                Self::Close { width }
+            }
+            Action::Stop | Action::Terminal | Action::ProtectT1 | Action::ProtectRunner | Action::Balance => {
+                Self::Urgent { width: Some(width) }
+            }
             Action::Emergency => Self::Emergency { width },
         }
     }

@@ -69,6 +69,7 @@ impl Case {
     fn found(&self) -> Findings {
         let now = selected().row.quote.ts.plus(Duration::from_secs(self.seconds));
         diff(&Books {
+            structures: &[],
             owned: &self.owned,
             intents: &self.intents,
             positions: &self.positions,
@@ -219,6 +220,7 @@ fn a_disaster_order_may_rest_and_one_whose_follow_up_is_lost_is_stepped() {
     let order = order_of(&rests, BrokerStatus::Open, 0);
     for (minutes, steps) in [(6, 0), (8, 1)] {
         let found = diff(&Books {
+            structures: &[],
             owned: &[owned(&entry, 3, 0)],
             intents: &[entry.clone(), rests.clone()],
             positions: &[position(3)],

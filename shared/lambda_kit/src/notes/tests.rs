@@ -10,6 +10,7 @@ fn note(contracts: u32) -> OwnedNote {
             account: "00000000-0000-0000-0000-000000000002".parse().unwrap(),
             environment: Environment::Sandbox,
         },
+        structures: Vec::new(),
         owned: vec![("SPXW261120C05610000".parse().unwrap(), contracts)],
         flatten: true,
         at: UtcNanos(7),

@@ -110,7 +110,7 @@ fn every_leg_is_quoted_on_both_sides_and_lately() {
     world.quotes[1] = world.quotes[1].map(|it| OptionQuote { bid: None, ..it });
     assert!(world.blocks().contains(&"quote_one_sided".to_owned()));
     let mut world = World::new();
-    let old = world.now.minus(std::time::Duration::from_secs(60));
+    let old = world.now.minus(std::time::Duration::from_secs(61));
     world.quotes[0] = world.quotes[0].map(|it| OptionQuote { ts: old, ..it });
     assert_eq!(world.blocks(), ["quote_stale"]);
 }

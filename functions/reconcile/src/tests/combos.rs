@@ -1,0 +1,110 @@
+//! Structures in a reconciliation: short legs, settlement, adoption.
+
+use domain::combo::combo_flatten_id;
+use sim::fixtures::combos as spread;
+
+use super::*;
+
+/// Two units of a put spread in the books, and what the broker shows of its legs.
+fn held(ledger: &MemLedger, short: i64, wing: i64) -> (domain::combo::ComboEntry, Shown) {
+    let account = sample::account(1);
+    let entry = spread::entry(&account, 1, 2).unwrap();
+    run(async {
+        sample::enrol(ledger, &account).await.unwrap();
+        spread::open(ledger, &entry, 101, at(10, 1, 0)).await.unwrap();
+    });
+    let position = |n: usize, quantity| BrokerPosition {
+        series: spread::legs(1)[n].series,
+        quantity,
+        cost_basis: Usd::ZERO,
+    };
+    let positions = vec![position(0, short), position(1, wing)];
+    let positions = positions.into_iter().filter(|it: &BrokerPosition| it.quantity != 0).collect();
+    (entry, Shown { positions, ..Shown::default() })
+}
+
+fn with(shown: Shown) -> Accounts {
+    Accounts([(sample::account(1).account, shown)].into())
+}
+
+fn differences(ledger: &MemLedger) -> Vec<(domain::ports::DifferenceKind, String)> {
+    let book = run(ledger.day_book(&sample::account(1), SESSION)).unwrap();
+    book.differences.iter().map(|it| (it.kind, it.broker.clone())).collect()
+}
+
+#[test]
+fn the_short_and_long_legs_of_a_structure_agree_with_the_broker() {
+    let ledger = MemLedger::new();
+    let (_, shown) = held(&ledger, -2, 2);
+    let done = reconcile(&ledger, &with(shown), at(10, 5, 0), on(), None);
+    assert_eq!((done.faults, done.foreign), (0, 0), "{:?}", differences(&ledger));
+}
+
+#[test]
+fn a_leg_that_the_broker_shows_less_of_is_a_difference_and_told() {
+    use domain::ports::DifferenceKind as Kind;
+    for (short, wing, want) in [
+        (-1, 2, (Kind::QuantityMismatch, "-1 held")),
+        (0, 2, (Kind::MissingAtBroker, "0 held")),
+        (-2, 0, (Kind::MissingAtBroker, "0 held")),
+    ] {
+        let ledger = MemLedger::new();
+        let (_, shown) = held(&ledger, short, wing);
+        let brokers = with(shown);
+        reconcile(&ledger, &brokers, at(10, 5, 0), on(), None);
+        assert_eq!(differences(&ledger), [(want.0, want.1.to_owned())], "{short} {wing}");
+        assert_eq!(alerts(&ledger), Vec::<String>::new(), "an order may still explain it");
+        reconcile(&ledger, &brokers, at(10, 6, 0), on(), None);
+        assert_eq!(alerts(&ledger).len(), 1);
+    }
+    // More than ours on our side is somebody else's.
+    let ledger = MemLedger::new();
+    let (_, shown) = held(&ledger, -3, 2);
+    let done = reconcile(&ledger, &with(shown), at(10, 5, 0), on(), None);
+    assert_eq!((done.faults, done.foreign), (0, 1));
+}
+
+#[test]
+fn a_structure_settles_when_the_broker_shows_none_of_its_legs() {
+    let ledger = MemLedger::new();
+    let (entry, shown) = held(&ledger, -2, 2);
+    let done = reconcile(&ledger, &with(shown), at(16, 5, 0), on(), Some(5_475));
+    assert_eq!(done.settled, 0, "a leg is still shown");
+    let done = reconcile(&ledger, &with(Shown::default()), at(16, 6, 0), on(), None);
+    assert_eq!(done.settled, 0, "the official close is not known");
+    let done = reconcile(&ledger, &with(Shown::default()), at(16, 7, 0), on(), Some(5_475));
+    assert_eq!(done.settled, 1);
+    let owned = run(ledger.structures(&sample::account(1), SESSION)).unwrap();
+    // 1.55 received, five points of the short owed, nothing for the wing.
+    assert_eq!((owned[0].is_flat(), owned[0].realized()), (true, Usd::from_dollars(-690)));
+    assert_eq!(owned[0].opening, entry.head.id);
+    let done = reconcile(&ledger, &with(Shown::default()), at(16, 8, 0), on(), Some(5_475));
+    assert_eq!((done.settled, done.faults), (0, 0));
+}
+
+#[test]
+fn the_closes_of_a_flatten_without_the_database_are_booked_afterwards() {
+    let ledger = MemLedger::new();
+    let (entry, shown) = held(&ledger, 0, 0);
+    let intent = combo_flatten_id(SESSION, sample::account(1).account, entry.head.id);
+    let leg = |n: usize, side, cents| BrokerLeg {
+        series: spread::legs(1)[n].series,
+        side,
+        opens: false,
+        quantity: 2,
+        executed: 2,
+        average: Some(Usd::from_cents(cents)),
+    };
+    let order = BrokerOrder {
+        legs: vec![leg(0, Side::Buy, 90), leg(1, Side::Sell, 20)],
+        created_at: Some(at(15, 49, 50)),
+        ..super::order(501, Some(OrderTag { intent, attempt: AttemptNo(22_501) }), Side::Buy, 2)
+    };
+    let shown = Shown { orders: vec![order], ..shown };
+    let done = reconcile(&ledger, &with(shown.clone()), at(15, 50, 0), on(), None);
+    assert_eq!(done.adopted, 1);
+    let owned = run(ledger.structures(&sample::account(1), SESSION)).unwrap();
+    assert_eq!((owned[0].is_flat(), owned[0].realized()), (true, Usd::from_dollars(170)));
+    let done = reconcile(&ledger, &with(shown), at(15, 50, 30), on(), None);
+    assert_eq!((done.adopted, done.faults), (0, 0), "{:?}", differences(&ledger));
+}
