@@ -60,9 +60,9 @@ impl Bench {
     /// Legs of the orders the broker accepted from us, in order.
     fn accepted(&self) -> Vec<usize> {
         let lines = self.sandbox.borrow_mut().take_transcript();
-        let legs = lines.into_iter().filter_map(|it| match it.event {
-            TranscriptEvent::Accepted { tag: Some(_), legs, .. } => Some(legs.len()),
-            _ => None,
+        let legs = lines.into_iter().filter_map(|it| {
+            let TranscriptEvent::Accepted { tag: Some(_), legs, .. } = it.event else { return None };
+            Some(legs.len())
         });
         legs.collect()
     }
