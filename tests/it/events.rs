@@ -187,6 +187,9 @@ impl Reads for Nowhere {
     async fn report(&self, _: UserId, _: Date) -> Result<Value, LedgerError> {
         Ok(json!([]))
     }
+    async fn reconciliation(&self, _: UserId, _: Date) -> Result<Value, LedgerError> {
+        Ok(json!([]))
+    }
     async fn schema(&self) -> Result<Schema, LedgerError> {
         Ok(Schema { found: None, expected: 1, is_bound: true })
     }
@@ -202,7 +205,8 @@ async fn answer(case: &Case) -> Option<Value> {
         let event = serde_json::from_value(case.event.clone()).unwrap();
         let answer = match case.function.as_str() {
             "api" => {
-                let api = Api { ledger: &ledger, reads: &Nowhere, clock: &clock, switches };
+                let cache = api::Cache::default();
+                let api = Api { ledger: &ledger, reads: &Nowhere, clock: &clock, switches, cache: &cache };
                 http::respond(&event, async |call| api.call(call).await).await
             }
             "control" => {

@@ -8,7 +8,7 @@ use tests::Books;
 use tokio_postgres::Client;
 
 /// Every table whose rows a user owns.
-const OWNED: [&str; 15] = [
+const OWNED: [&str; 18] = [
     "users",
     "user_settings",
     "accounts",
@@ -22,6 +22,9 @@ const OWNED: [&str; 15] = [
     "reconciliation_differences",
     "reports",
     "coach_messages",
+    "message_heads",
+    "taken_over",
+    "expiries",
     "audit",
     "audit_heads",
 ];
@@ -215,6 +218,7 @@ async fn writers_that_meet_leave_one_effect_and_a_flip_misses_no_entry() {
         let view = store.intent(&account, id).await.unwrap().unwrap();
         let mark = sample::mark(&view, fence, 2, sample::at(10, 0, 0));
         let flip = KillFlip {
+            if_version: None,
             scope: KillScope::Global,
             state: KillState::SafeMode,
             by: "operator".into(),

@@ -2,21 +2,24 @@
 
 #![forbid(unsafe_code)]
 
+mod cache;
 mod health;
+mod order;
 pub mod reads;
 mod selection;
 
 use domain::account::Switches;
 use domain::ids::{IntentId, OrderTag, SetupId};
 use domain::kill::{KillRow, KillScope};
-use domain::ports::{Clock, Ledger};
+use domain::ports::{Clock, Ledger, StoredMessage};
 use jiff::civil::Date;
 use lambda_kit::http::{Answer, Call, Caller, Problem, Role};
 use serde_json::Value;
 
+pub use cache::Cache;
 pub use reads::Reads;
 
-const ROUTES: [(&str, &str); 13] = [
+const ROUTES: [(&str, &str); 15] = [
     ("GET", "/v1/status"),
     ("GET", "/v1/health"),
     ("GET", "/v1/health/deep"),
@@ -30,7 +33,11 @@ const ROUTES: [(&str, &str); 13] = [
     ("GET", "/v1/snapshots"),
     ("GET", "/v1/report"),
     ("GET", "/v1/kill-switch"),
+    ("GET", "/v1/reconciliation"),
+    ("GET", "/v1/messages"),
 ];
+/// Messages shown at once.
+const MESSAGES_MAX: u32 = 200;
 
 /// What the function works with.
 #[derive(Debug)]
@@ -43,6 +50,8 @@ pub struct Api<'a, L, R, C> {
     pub clock: &'a C,
     /// The deployment's switches.
     pub switches: Switches,
+    /// Answers of the last seconds.
+    pub cache: &'a Cache,
 }
 
 impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
@@ -80,6 +89,19 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
                 let user = call.caller()?.user;
                 Answer::ok(&self.reads.report(user, self.session(call)?).await?)
             }
+            ("GET", ["v1", "reconciliation"]) => {
+                let user = call.caller()?.user;
+                Answer::ok(&self.reads.reconciliation(user, self.session(call)?).await?)
+            }
+            ("GET", ["v1", "messages"]) => Answer::ok(
+                &self
+                    .ledger
+                    .user_messages(call.caller()?.user, MESSAGES_MAX)
+                    .await?
+                    .iter()
+                    .map(told)
+                    .collect::<Vec<_>>(),
+            ),
             ("GET", ["v1", "kill-switch"]) => self.kill_switch(call.caller()?).await,
             _ => Err(Problem::no_route(call, &ROUTES)),
         }
@@ -127,11 +149,12 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
             let expected = "an order is an intent's id (26 characters), a tag, or the broker's number";
             Problem::invalid("id", expected)
         })?;
-        let story = self.reads.order(caller.user, &name).await?;
+        let mut story = self.reads.order(caller.user, &name).await?;
         if story.is_null() {
             let detail = format!("no order {asked} of yours: GET /v1/orders lists those of a session");
             return Err(Problem::not_found(&detail));
         }
+        self.enrich(&caller, &mut story).await?;
         Answer::ok(&story)
     }
 
@@ -150,12 +173,23 @@ fn may_see(caller: &Caller, scope: &KillScope) -> bool {
     }
 }
 
+fn told(message: &StoredMessage) -> Value {
+    serde_json::json!({
+        "id": message.id,
+        "reason": message.reason,
+        "text": message.text,
+        "at": message.at.to_string(),
+        "readAt": message.read_at.map(|it| it.to_string()),
+    })
+}
+
 fn shown(row: &KillRow) -> Value {
     serde_json::json!({
         "scope": row.scope.to_string(),
         "state": row.state.as_str(),
         "version": row.version,
         "flippedAt": row.flipped_at.to_string(),
+        "by": row.by,
         "reason": row.reason,
     })
 }

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use api::Api;
+use api::{Api, Cache};
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_kit::clock::SystemClock;
 use lambda_kit::env::Env;
@@ -20,7 +20,8 @@ fn main() -> ExitCode {
 async fn run(env: Env) -> Result<(), Error> {
     let (clock, switches) = (SystemClock::from_env(&env)?, env.switches()?);
     let store = Store::lazy(env.required("DATABASE_URL")?, CONNECTIONS, Limits::default())?;
-    let api = Api { ledger: &store, reads: &store, clock: &clock, switches };
+    let cache = Cache::default();
+    let api = Api { ledger: &store, reads: &store, clock: &clock, switches, cache: &cache };
     let api = &api;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
         let answer = respond(&event.payload, async |call| api.call(call).await).await;

@@ -25,6 +25,8 @@ pub trait Reads {
     async fn snapshots(&self, user: UserId, session: Date) -> Result<Value, LedgerError>;
     /// Reports of a session.
     async fn report(&self, user: UserId, session: Date) -> Result<Value, LedgerError>;
+    /// The last reconciliation of each account in a session: what differed, what was handed over, what expired.
+    async fn reconciliation(&self, user: UserId, session: Date) -> Result<Value, LedgerError>;
     /// The schema's version, the version this build works with, and whether the role is bound by row-level security.
     async fn schema(&self) -> Result<Schema, LedgerError>;
 }
@@ -71,6 +73,10 @@ impl Reads for Store {
 
     async fn report(&self, user: UserId, session: Date) -> Result<Value, LedgerError> {
         store::reads::report(self, user, session).await
+    }
+
+    async fn reconciliation(&self, user: UserId, session: Date) -> Result<Value, LedgerError> {
+        store::reads::reconciliation(self, user, session).await
     }
 
     async fn schema(&self) -> Result<Schema, LedgerError> {

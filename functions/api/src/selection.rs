@@ -3,16 +3,18 @@
 //! The same functions decide as for an order, with the caller's limits, balances and positions of now, on the chain of the
 //! setup's own step: the answer says what would have been decided then.
 
-use domain::account::{AccountRef, CredentialStatus};
+use domain::account::{AccountRef, Balances, CredentialStatus};
 use domain::chain::{ChainRow, ChainSnapshot};
+use domain::gate::GateCheck;
 use domain::ids::{AccountId, ChainId, SetupId};
 use domain::kill::scopes_for;
 use domain::market::{OptionQuote, Points};
 use domain::money::{Price, Usd};
-use domain::ports::{Clock, Ledger};
+use domain::ports::{Clock, Ledger, OpeningContext};
 use domain::setup::{Direction, SetupKind, SetupLevels};
 use domain::symbol::{OccSymbol, Underlying};
 use domain::time::UtcNanos;
+use engine::daytrade::{self, Claim};
 use engine::selection::{NoContract, Selected, SelectionInputs, SelectionRules, select};
 use engine::sizing::{Sizing, SizingInputs, size};
 use jiff::civil::Date;
@@ -38,6 +40,9 @@ pub(crate) struct Question {
     setup_id: Option<String>,
     #[serde(default)]
     setup: Option<Given>,
+    /// What the client knows of its own standing: it can only tighten.
+    #[serde(default)]
+    standing: Claim,
 }
 
 /// A setup that is not stored. Prices in points and dollars.
@@ -96,6 +101,13 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
         let scopes = scopes_for(account.user, case.kind.as_str(), case.symbol, BROKER);
         let session = self.clock.now().new_york_date();
         let context = self.ledger.opening_context(&account, session, &scopes).await?;
+        let balances = context.snapshot.as_ref().map(|it| &it.balances);
+        let heard = balances.map(|it| question.standing.tighten(it, context.day.day_trades));
+        let key = case.is_stored.then(|| fingerprint(&account, &case, &context, heard.as_ref()));
+        let now = self.clock.now();
+        if let Some(answer) = key.as_ref().and_then(|it| self.cache.get(it, now)) {
+            return Answer::ok(&answer);
+        }
         let selected = select(&SelectionInputs {
             chain: &case.chain,
             session: case.session,
@@ -113,11 +125,14 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
                 levels: &case.levels,
                 now: case.as_of,
                 limits: &context.settings.limits,
-                balances: context.snapshot.as_ref().map(|it| &it.balances),
+                balances: heard.as_ref().map(|it| &it.0),
                 working_debits: context.day.working_debits,
             })
         });
-        Answer::ok(&serde_json::json!({
+        let day_trading =
+            sizing.as_ref().and_then(|it| Some(day_trading(it, &case, &context, heard.as_ref()?)));
+        let is_refused = day_trading.as_ref().is_some_and(GateCheck::blocks);
+        let answer = serde_json::json!({
             "accountId": account.account,
             "setupId": case.is_stored.then(|| case.setup.to_string()),
             "asOf": case.as_of.to_string(),
@@ -125,14 +140,20 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
             "selected": selected.as_ref().ok().map(contract),
             "considered": considered(&selected),
             "sizing": sizing.as_ref().map(breakdown),
-            "suggestedContracts": sizing.as_ref().map_or(0, |it| it.suggested_contracts),
+            "dayTrading": day_trading,
+            "suggestedContracts": sizing.as_ref().filter(|_| !is_refused).map_or(0, |it| it.suggested_contracts),
             "reason": match (&selected, &sizing) {
                 (Err(none), _) => none.reason,
+                (Ok(_), Some(_)) if is_refused => day_trading.as_ref().map_or("", |it| it.reason.as_str()),
                 (Ok(_), Some(sizing)) => sizing.reason,
                 (Ok(_), None) => "not_sized",
             },
             "balancesAt": context.snapshot.map(|it| it.at.to_string()),
-        }))
+        });
+        if let Some(key) = key {
+            self.cache.put(key, answer.clone(), now);
+        }
+        Answer::ok(&answer)
     }
 
     /// The caller's account: the one named, or the only one.
@@ -258,6 +279,44 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
         rows.sort_by_key(|it| it.series);
         Ok(ChainSnapshot { underlying: Underlying::SPX, spot, ts, rows })
     }
+}
+
+/// Everything the answer follows from: the same fingerprint has the same answer.
+fn fingerprint(
+    account: &AccountRef,
+    case: &Case,
+    context: &OpeningContext,
+    heard: Option<&(Balances, u32)>,
+) -> String {
+    serde_json::json!([
+        account,
+        case.setup,
+        case.as_of,
+        context.settings.limits,
+        context.day,
+        context.owned_series,
+        heard,
+    ])
+    .to_string()
+}
+
+/// The rule on day trades for the size that was found, or for one contract where none was.
+fn day_trading(sizing: &Sizing, case: &Case, context: &OpeningContext, heard: &(Balances, u32)) -> GateCheck {
+    let contracts = i64::from(sizing.suggested_contracts.max(1));
+    let today = case.as_of.new_york_date();
+    daytrade::check(
+        "day_trading",
+        &daytrade::Question {
+            rule: daytrade::Rule::as_of(today, daytrade::TRADIER_SWITCHED),
+            balances: &heard.0,
+            day_trades: heard.1,
+            debit: sizing.per_contract_debit.times(contracts),
+            per_contract_debit: sizing.per_contract_debit,
+            // What is selected expires with its session.
+            is_zero_dte: case.session == today,
+            zero_dte_floor: context.settings.limits.zero_dte_floor,
+        },
+    )
 }
 
 fn contract(it: &Selected) -> Value {

@@ -6,7 +6,7 @@ use crate::reads::Schema;
 use domain::account::Environment;
 use domain::ids::UserId;
 use domain::kill::KillState;
-use domain::ports::{KillFlip, LedgerError};
+use domain::ports::{KillFlip, LedgerError, Members as _, UserMessage};
 use domain::time::UtcNanos;
 use serde_json::json;
 use sim::fixtures::{self as sample, at};
@@ -78,6 +78,9 @@ impl Reads for Echo {
     async fn report(&self, user: UserId, session: Date) -> Result<Value, LedgerError> {
         asked("report", user, Some(session))
     }
+    async fn reconciliation(&self, user: UserId, session: Date) -> Result<Value, LedgerError> {
+        asked("reconciliation", user, Some(session))
+    }
     async fn schema(&self) -> Result<Schema, LedgerError> {
         self.schema.clone()
     }
@@ -87,6 +90,7 @@ impl Reads for Echo {
 struct Stage {
     ledger: MemLedger,
     reads: Echo,
+    cache: Cache,
 }
 
 impl Stage {
@@ -103,7 +107,8 @@ impl Stage {
         };
         let clock = Stands(at(11, 0, 0));
         let switches = Switches::default();
-        run(Api { ledger: &self.ledger, reads: &self.reads, clock: &clock, switches }.call(&call))
+        let (ledger, reads, cache) = (&self.ledger, &self.reads, &self.cache);
+        run(Api { ledger, reads, clock: &clock, switches, cache }.call(&call))
     }
 
     /// Account 1 with a triggered setup, as the gates see it.
@@ -118,7 +123,7 @@ impl Stage {
 #[test]
 fn each_read_is_the_callers_and_of_the_session_asked_for() {
     let stage = Stage::default();
-    for what in ["setups", "orders", "fills", "snapshots", "report"] {
+    for what in ["setups", "orders", "fills", "snapshots", "report", "reconciliation"] {
         let answer = stage.call("GET", &format!("/v1/{what}?session=2026-11-19"), "").unwrap();
         assert_eq!(answer.body[0]["what"], what);
         assert_eq!(answer.body[0]["session"], "2026-11-19");
@@ -178,6 +183,7 @@ fn the_switches_of_other_users_are_not_shown() {
     assert_eq!((&status["executionEnabled"], &status["sandbox"]), (&false.into(), &true.into()));
     for n in [1, 9] {
         let flip = KillFlip {
+            if_version: None,
             scope: KillScope::User(sample::user(n)),
             state: KillState::NoEntries,
             by: "test".to_owned(),
@@ -284,4 +290,61 @@ fn a_stored_setup_is_sized_on_the_chain_of_its_own_step() {
     let body = stage.call("POST", "/v1/contract-selection", &question).unwrap().body;
     assert_eq!(body["setupId"], sample::setup_id(1).to_string());
     assert_eq!(body["asOf"], step.transition.ts.to_string());
+}
+
+#[test]
+fn a_user_reads_their_own_messages_and_nobody_elses() {
+    let stage = Stage::default().enrolled();
+    run(sample::enrol(&stage.ledger, &sample::account(2))).unwrap();
+    for n in [1, 2] {
+        let message = UserMessage {
+            user: sample::user(n),
+            reason: "buying_power".to_owned(),
+            key: "buying_power".to_owned(),
+            text: format!("for {n}"),
+            at: at(10, 0, 0),
+        };
+        run(stage.ledger.tell_user(&message)).unwrap();
+    }
+    let body = stage.call("GET", "/v1/messages", "").unwrap().body;
+    let texts: Vec<_> = body.as_array().unwrap().iter().map(|it| it["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["for 1"]);
+    assert_eq!((&body[0]["readAt"], &body[0]["reason"]), (&Value::Null, &"buying_power".into()));
+}
+
+#[test]
+fn an_answer_about_a_stored_setup_is_kept_by_its_risk_inputs_and_one_about_another_bypasses_the_cache() {
+    let stage = Stage::default().enrolled();
+    stage.call("POST", "/v1/contract-selection", &given(|_| ())).unwrap();
+    assert_eq!(stage.cache.len(), 0);
+    let chain = run(stage.ledger.store_chain(&sample::chain())).unwrap();
+    let formed = sample::formed(1);
+    let ready = sample::then(&formed, domain::setup::SetupState::Ready);
+    let mut trigger = sample::then(&ready, domain::setup::SetupState::Triggered);
+    trigger.chain = Some(chain);
+    for step in [&formed, &ready, &trigger] {
+        run(stage.ledger.record_transition(step, step.transition.ts)).unwrap();
+    }
+    let ask = json!({ "setupId": formed.setup.id.to_string() }).to_string();
+    let first = stage.call("POST", "/v1/contract-selection", &ask).unwrap().body;
+    assert_eq!(stage.call("POST", "/v1/contract-selection", &ask).unwrap().body, first);
+    assert_eq!(stage.cache.len(), 1);
+    let mut settings = run(stage.ledger.settings(sample::user(1))).unwrap();
+    settings.limits.max_contracts = 1;
+    run(stage.ledger.store_settings(sample::user(1), &settings)).unwrap();
+    stage.call("POST", "/v1/contract-selection", &ask).unwrap();
+    assert_eq!(stage.cache.len(), 2, "another limit is another fingerprint");
+}
+
+#[test]
+fn a_clients_word_about_its_standing_is_heard_where_it_is_stricter() {
+    let stage = Stage::default().enrolled();
+    let ask = |power: i64| {
+        let body = given(|it| it["standing"] = json!({ "buyingPower": power }));
+        stage.call("POST", "/v1/contract-selection", &body).unwrap().body
+    };
+    let (known, more, less) = (ask(48_000 * 10_000), ask(1_000_000 * 10_000), ask(10_000));
+    assert_eq!(known["suggestedContracts"], more["suggestedContracts"]);
+    assert!(known["suggestedContracts"].as_u64() > Some(0), "{known}");
+    assert_eq!(less["suggestedContracts"], 0, "{less}");
 }

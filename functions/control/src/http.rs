@@ -1,14 +1,23 @@
 //! The routes of `control`.
 
 use domain::ids::UserId;
-use domain::kill::{KillRow, KillScope, KillState};
+use domain::kill::{KillRow, KillScope, KillState, Reading};
 use domain::ports::{Clock, Ledger};
+use engine::trips::Reach;
 use lambda_kit::http::{Answer, Call, Caller, Problem, Role};
 use serde::Deserialize;
 
 use crate::Control;
 
-const ROUTES: [(&str, &str); 2] = [("PUT", "/v1/kill-switch"), ("POST", "/v1/flatten")];
+const ROUTES: [(&str, &str); 7] = [
+    ("PUT", "/v1/kill-switch"),
+    ("POST", "/v1/flatten"),
+    ("POST", "/v1/positions/take-over"),
+    ("POST", "/v1/positions/mine-now"),
+    ("POST", "/v1/messages/{id}/read"),
+    ("PUT", "/v1/consent"),
+    ("POST", "/v1/kill-switch/readings"),
+];
 /// The longest reason kept.
 const REASON_MAX: usize = 500;
 
@@ -29,6 +38,15 @@ struct FlattenBody {
     user: Option<String>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ReadingBody {
+    vix: Option<f64>,
+    vix3m: Option<f64>,
+    macro_window: Option<bool>,
+    regime_failed: Option<bool>,
+}
+
 impl<L: Ledger, C: Clock> Control<'_, L, C> {
     /// Answers a call.
     ///
@@ -39,6 +57,11 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
         match (method, path.as_slice()) {
             ("PUT", ["v1", "kill-switch"]) => self.put_switch(call).await,
             ("POST", ["v1", "flatten"]) => self.post_flatten(call).await,
+            ("POST", ["v1", "positions", "take-over"]) => self.post_take_over(call).await,
+            ("POST", ["v1", "positions", "mine-now"]) => self.post_mine_now(call).await,
+            ("POST", ["v1", "messages", id, "read"]) => self.post_read(call, id).await,
+            ("POST", ["v1", "kill-switch", "readings"]) => self.post_reading(call).await,
+            ("PUT", ["v1", "consent"]) => self.put_consent(call).await,
             _ => Err(Problem::no_route(call, &ROUTES)),
         }
     }
@@ -84,6 +107,26 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
         Ok(())
     }
 
+    /// A reading for the automatic trips, taken now.
+    async fn post_reading(&self, call: &Call) -> Result<Answer, Problem> {
+        if call.caller()?.role != Role::Operator {
+            return Err(Problem::forbidden("readings are posted by the operator's own job"));
+        }
+        let body: ReadingBody = call.read()?;
+        let positive = |it: Option<f64>| it.is_none_or(|it| it.is_finite() && it > 0.0);
+        if !positive(body.vix) || !positive(body.vix3m) {
+            return Err(Problem::invalid("vix", "vix and vix3m are index values over 0"));
+        }
+        let reading = Reading {
+            at: self.clock.now(),
+            vix_ratio: body.vix.zip(body.vix3m).map(|(vix, vix3m)| vix / vix3m),
+            macro_window: body.macro_window,
+            regime_failed: body.regime_failed,
+        };
+        let flipped = self.observe(&reading, &Reach::default()).await?;
+        Answer::ok(&serde_json::json!({ "flipped": flipped.iter().map(shown).collect::<Vec<_>>() }))
+    }
+
     async fn post_flatten(&self, call: &Call) -> Result<Answer, Problem> {
         let caller = call.caller()?;
         let body: FlattenBody = call.read()?;
@@ -125,6 +168,7 @@ fn shown(row: &KillRow) -> serde_json::Value {
         "state": row.state.as_str(),
         "version": row.version,
         "flippedAt": row.flipped_at.to_string(),
+        "by": row.by,
         "reason": row.reason,
     })
 }

@@ -2,12 +2,21 @@
 
 #![forbid(unsafe_code)]
 
+mod handover;
 pub mod http;
+mod member;
 
 use domain::account::AccountRef;
+use domain::calendar::{Session, next_session};
 use domain::ids::UserId;
-use domain::kill::{KillRow, KillScope, KillState};
+use domain::kill::{KillRow, KillScope, KillState, Reading};
 use domain::ports::{Clock, HandleError, KillFlip, Ledger, Message, Queue};
+use domain::time::UtcNanos;
+use engine::trips::{self, Cause, Reach, Verdict};
+use jiff::civil::Date;
+
+/// How far back readings are looked at: longer than a cause must be over.
+const READINGS_KEPT: std::time::Duration = std::time::Duration::from_secs(20 * 60);
 
 /// What the function works with.
 #[derive(Debug)]
@@ -32,8 +41,19 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
         reason: &str,
     ) -> Result<KillRow, HandleError> {
         let at = self.clock.now();
-        let flip = KillFlip { scope: scope.clone(), state, by: by.to_owned(), reason: reason.to_owned(), at };
+        let flip =
+            KillFlip { scope, state, by: by.to_owned(), reason: reason.to_owned(), at, if_version: None };
+        self.apply(flip).await
+    }
+
+    /// Flips, starts what follows from it, and tells.
+    async fn apply(&self, flip: KillFlip) -> Result<KillRow, HandleError> {
         let row = self.ledger.flip_kill_switch(&flip).await?;
+        if flip.if_version.is_some_and(|it| row.version != it.saturating_add(1)) {
+            // Somebody else flipped it in between: theirs counts.
+            return Ok(row);
+        }
+        let KillFlip { scope, state, by, reason, at, .. } = flip;
         if state == KillState::HardStop {
             let of = match &scope {
                 KillScope::User(user) => Some(*user),
@@ -50,13 +70,51 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
         Ok(row)
     }
 
-    /// Starts the flatten now, for one user or for all. Returns the accounts it starts for.
+    /// Takes in a reading, trips what it shows and lets go what has been over for long enough. Whoever takes readings posts
+    /// one each minute; without them nothing trips by itself, and nothing lets go. Returns the rows that it flipped.
+    ///
+    /// # Errors
+    /// [`HandleError`] when the ledger did not take it; the next reading decides anew.
+    pub async fn observe(&self, reading: &Reading, reach: &Reach) -> Result<Vec<KillRow>, HandleError> {
+        let now = self.clock.now();
+        self.ledger.record_reading(reading).await?;
+        let readings = self.ledger.readings(now.minus(READINGS_KEPT)).await?;
+        let mut rows = self.ledger.kill_switch().await?;
+        let mut flipped = Vec::new();
+        for cause in Cause::ALL {
+            let scope = reach.of(cause);
+            let known = rows.iter().find(|it| it.scope == *scope).cloned();
+            let row = known.unwrap_or_else(|| KillRow::untouched(scope.clone()));
+            let (state, by, reason) = match trips::decide(cause, &readings, &row, now) {
+                Verdict::Stay => continue,
+                // What somebody else stopped a little is stopped more, and ends with them.
+                Verdict::Trip(reason) if row.state != KillState::Normal => {
+                    (KillState::SafeMode, row.by.clone(), reason)
+                }
+                Verdict::Trip(reason) => (KillState::SafeMode, cause.by().to_owned(), reason),
+                Verdict::Release(reason) => match standing_in(cause, &readings, reach, now) {
+                    Some((other, reason)) => (KillState::SafeMode, other.by().to_owned(), reason),
+                    None => (KillState::Normal, cause.by().to_owned(), reason),
+                },
+            };
+            let if_version = Some(row.version);
+            let flip = KillFlip { scope: scope.clone(), state, by, reason, at: now, if_version };
+            let after = self.apply(flip).await?;
+            rows.retain(|it| it.scope != after.scope);
+            rows.push(after.clone());
+            flipped.push(after);
+        }
+        Ok(flipped)
+    }
+
+    /// Starts the flatten now, for one user or for all. With the market closed its first pass cancels what works, and the
+    /// next session closes. Returns the accounts it starts for.
     ///
     /// # Errors
     /// [`HandleError`] when the ledger did not take the messages.
     pub async fn flatten(&self, user: Option<UserId>) -> Result<Vec<AccountRef>, HandleError> {
         let at = self.clock.now();
-        let session = at.new_york_date();
+        let session = session_to_close_in(at)?;
         let mut started = Vec::new();
         for account in self.ledger.active_accounts().await? {
             if user.is_none_or(|it| it == account.user) {
@@ -67,5 +125,26 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
             }
         }
         Ok(started)
+    }
+}
+
+/// Another cause of the same reach that holds now: what lets go for one reason is not lifted while another stands.
+fn standing_in(over: Cause, readings: &[Reading], reach: &Reach, now: UtcNanos) -> Option<(Cause, String)> {
+    let scope = reach.of(over);
+    let row = KillRow::untouched(scope.clone());
+    let others = Cause::ALL.into_iter().filter(|it| *it != over && reach.of(*it) == scope);
+    others.into_iter().find_map(|it| match trips::decide(it, readings, &row, now) {
+        Verdict::Trip(reason) => Some((it, reason)),
+        Verdict::Stay | Verdict::Release(_) => None,
+    })
+}
+
+/// The session whose market can still be closed in: today's until its close, else the next one.
+fn session_to_close_in(now: UtcNanos) -> Result<Date, HandleError> {
+    let no_calendar = |it: domain::calendar::NoCalendar| HandleError::Poison(it.to_string());
+    let today = now.new_york_date();
+    match Session::of(today).map_err(no_calendar)?.filter(|it| now < it.close) {
+        Some(session) => Ok(session.date),
+        None => Ok(next_session(today).map_err(no_calendar)?.date),
     }
 }

@@ -4,7 +4,7 @@ use desk::{Desk, DeskError, Slot, Submitted};
 use domain::account::AccountRef;
 use domain::books::observed;
 use domain::intent::{Approved, CloseBound, ClosingIntent, IntentState, OrderIntent, Origin};
-use domain::order::{Attempt, AttemptEvent};
+use domain::order::{Attempt, AttemptEvent, Touch};
 use domain::ports::{
     Brokers, Clock, Fence, HandleError, IntentView, Ledger, NewIntent, OwnedNotes, Progress, Secrets, Sender,
 };
@@ -68,6 +68,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         intent: ClosingIntent,
         bound: Approved<CloseBound>,
         fence: Fence,
+        arrival: Option<Touch>,
         desk: &Desk<'_, L, B::Account, C>,
     ) -> Result<(), HandleError> {
         let view = self.intent(pass, &intent).await?;
@@ -81,6 +82,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             fence,
             attempt: close.tag.attempt,
             price: close.price,
+            arrival,
             next_step: self.clock.now().plus(plan::RUNG),
         };
         match desk.submit_close(&intent, bound, slot).await {

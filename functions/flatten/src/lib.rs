@@ -16,7 +16,7 @@ use domain::account::{AccountRef, Switches};
 use domain::calendar::Session;
 use domain::intent::{Action, CloseAmount, ClosingIntent, IntentHead, Origin, approve_closing};
 use domain::market::{OptionQuote, Points};
-use domain::order::BrokerOrder;
+use domain::order::{BrokerOrder, Touch};
 use domain::planted::{self, Bug};
 use domain::ports::{
     BrokerPort, Brokers, Clock, Fence, HandleError, Ledger, LedgerError, Message, NotedCombo, OwnedNotes,
@@ -38,6 +38,13 @@ const LEASE: Duration = Duration::from_secs(20);
 const LEASE_WAIT: Duration = Duration::from_secs(1);
 /// How long a pass waits for a broker that did not answer.
 const BROKER_WAIT: Duration = Duration::from_secs(2);
+
+/// A flatten at once that was started with the market closed sends nothing before 09:32.
+const CLOSES_AFTER_OPEN: Duration = Duration::from_secs(2 * 60);
+/// Until then from the open on it takes quotes with both sides alone: a lone side of an opening market is no price.
+const OPENING: Duration = Duration::from_secs(15 * 60);
+/// How long after a cancel with the market closed the order is looked at again.
+const CANCEL_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the function works with.
 #[derive(Debug)]
@@ -164,6 +171,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         if pass.fence.is_some() {
             self.book_executions(pass, &seen).await?;
         }
+        if pass.at_once && now < pass.session.open.plus(CLOSES_AFTER_OPEN) {
+            return self.cancel_alone(pass, &seen).await.map(Some);
+        }
         let ours = self.ours(pass, &seen).await?;
         if !ours.wanted {
             return Ok(None);
@@ -196,6 +206,24 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         Ok(plan.next_due)
     }
 
+    /// Started while the market is closed: what works is cancelled now, and closing waits for the market. Says when to look
+    /// again.
+    async fn cancel_alone(&self, pass: &Pass<'_, B::Account>, seen: &Seen) -> Result<UtcNanos, HandleError> {
+        let now = self.clock.now();
+        let ours = seen.orders.iter().filter(|it| it.tag.is_some() && !it.status.is_final());
+        let mut waits = false;
+        for order in ours {
+            // None of a cancel's answers is a verdict: the next pass reads the order.
+            drop(pass.broker.cancel(order.id).await);
+            waits = true;
+        }
+        if pass.fence.is_some() {
+            self.stop_intents(pass).await?;
+        }
+        let opens = pass.session.open.plus(CLOSES_AFTER_OPEN);
+        Ok(if waits { now.plus(CANCEL_AGAIN).min(opens) } else { opens })
+    }
+
     /// Positions, orders and quotes; `None` when the broker did not answer one of them.
     async fn look(&self, pass: &Pass<'_, B::Account>) -> Option<Seen> {
         let positions = pass.broker.positions().await.ok()?;
@@ -222,7 +250,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
     /// What is ours: by the books; with them down by the notes; with these missing too by today's tagged orders.
     async fn ours(&self, pass: &Pass<'_, B::Account>, seen: &Seen) -> Result<Ours, HandleError> {
         if pass.fence.is_some() {
-            let owned = plan::held(&self.ledger.owned(&pass.account, pass.session.date).await?);
+            let held = plan::held(&self.ledger.owned(&pass.account, pass.session.date).await?);
+            let taken_over = self.ledger.taken_over(&pass.account).await?;
+            let owned = plan::with_taken_over(held, &taken_over, &seen.positions);
             let settings = self.ledger.settings(pass.account.user).await?;
             let structures = self.structures(pass).await?;
             let owns = !owned.is_empty() || !structures.is_empty();
@@ -265,6 +295,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             .filter(|it| !it.legs.iter().any(|leg| of_structures(&leg.series)))
             .cloned()
             .collect();
+        let is_opening = pass.at_once && now < pass.session.open.plus(OPENING);
+        let counts = |it: &&(OccSymbol, OptionQuote)| !is_opening || it.1.two_sided().is_some();
+        let quotes: Vec<_> = seen.quotes.iter().filter(counts).copied().collect();
         plan::plan(&FlattenInputs {
             account: pass.account.account,
             // Counted in seconds from the open, so that every pass of one instant has one tag, whoever makes it and why.
@@ -276,7 +309,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             owned: &ours.owned,
             positions: &positions,
             orders: &orders,
-            quotes: &seen.quotes,
+            quotes: &quotes,
             spot: seen.spot,
         })
     }
@@ -296,7 +329,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             .map_err(|it| HandleError::Poison(it.to_string()))?;
         let desk = Desk { ledger: self.ledger, broker: pass.broker, clock: self.clock };
         match pass.fence.filter(|_| !planted::is(Bug::CloseWithoutMark)) {
-            Some(fence) => self.send_booked(pass, close, intent, bound, fence, &desk).await,
+            Some(fence) => {
+                let quote = seen.quotes.iter().find(|it| it.0 == close.series);
+                let arrival = quote.and_then(|it| Touch::of(&it.1));
+                self.send_booked(pass, close, intent, bound, fence, arrival, &desk).await
+            }
             None => {
                 // Whatever comes back, the next pass looks the tag up before it offers again.
                 drop(desk.submit_by_tag(&intent, bound, close.tag, close.price).await);
@@ -362,7 +399,7 @@ fn closing<A>(pass: &Pass<'_, A>, close: &Close, now: UtcNanos) -> ClosingIntent
         },
         opening: None,
         amount: CloseAmount::All,
-        reason: if pass.at_once { "flatten_now" } else { "session_end" }.to_owned(),
+        reason: if pass.at_once { plan::AT_ONCE } else { "session_end" }.to_owned(),
     }
 }
 

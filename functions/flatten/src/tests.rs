@@ -10,7 +10,7 @@ use domain::ids::AccountNumber;
 use domain::intent::{IntentState, OrderIntent};
 use domain::market::{ListedSeries, MarketEvent, PrintCounts, Trade};
 use domain::money::{Price, Usd};
-use domain::ports::{OwnedNote, SendError};
+use domain::ports::{Members as _, OwnedNote, SendError};
 use domain::secret::Token;
 use domain::symbol::Underlying;
 use sim::broker::{
@@ -324,4 +324,44 @@ fn a_start_outside_its_minutes_starts_nothing() {
         bench.clock.0.set(now);
         assert_eq!(block_on(bench.flatten().start()).unwrap(), Ok(0), "{now}");
     }
+}
+
+#[test]
+fn what_a_member_handed_over_is_closed_with_ours() {
+    let bench = Bench::new();
+    bench.entered(2);
+    bench.bought_by_hand(3);
+    block_on(bench.ledger.take_over(&ACCOUNT, &series(), u32::MAX, bench.clock.now())).unwrap().unwrap();
+    bench.run(at(15, 58, 0));
+    assert_eq!(bench.held(), 0);
+}
+
+#[test]
+fn a_hard_stop_with_the_market_closed_sends_nothing_before_two_minutes_past_the_open() {
+    let bench = Bench::new();
+    bench.entered(2);
+    bench.tags();
+    bench.clock.0.set(at(8, 0, 0));
+    let stop = Message::Flatten { account: ACCOUNT, session: SESSION, at_once: true };
+    block_on(bench.flatten().handle(&stop)).unwrap().unwrap();
+    assert_eq!((bench.held(), bench.tags()), (2, Vec::<String>::new()));
+    let rows = block_on(bench.ledger.due_outbox(UtcNanos(i64::MAX), 10)).unwrap().unwrap();
+    let passes: Vec<_> = rows.iter().filter(|it| it.queue == Queue::Flatten).map(|it| it.due_at).collect();
+    assert_eq!(passes, [at(9, 32, 0)]);
+}
+
+#[test]
+fn a_hard_stop_after_the_open_waits_for_a_quote_with_both_sides() {
+    let bench = Bench::new();
+    bench.entered(2);
+    bench.tags();
+    let stop = Message::Flatten { account: ACCOUNT, session: SESSION, at_once: true };
+    bench.clock.0.set(at(9, 32, 0));
+    bench.market(5_612, 0, 1_210);
+    block_on(bench.flatten().handle(&stop)).unwrap().unwrap();
+    assert_eq!(bench.tags(), Vec::<String>::new());
+    bench.clock.0.set(at(9, 32, 10));
+    bench.market(5_612, 1_190, 1_210);
+    block_on(bench.flatten().handle(&stop)).unwrap().unwrap();
+    assert_eq!(bench.tags().len(), 1);
 }

@@ -9,7 +9,7 @@ use domain::intent::{
 use domain::kill::scopes_for;
 use domain::market::OptionQuote;
 use domain::money::Price;
-use domain::order::AttemptState;
+use domain::order::{AttemptState, Touch};
 use domain::planted::{self, Bug};
 use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, HandleError, IntentView, Ledger, Message, OwnedNotes, Queue,
@@ -363,17 +363,26 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                 self.write(work, progress).await?;
                 Ok(None)
             }
-            Next::Rung(rung) => Ok(Some((self.slot_at(work, rung.price, rung.due), rung))),
+            Next::Rung(rung) => {
+                Ok(Some((self.slot_at(work, rung.price, rung.due, quote.and_then(Touch::of)), rung)))
+            }
         }
     }
 
-    pub(crate) fn slot_at(&self, work: &Work<'_, B::Account>, price: Price, next_step: UtcNanos) -> Slot {
+    pub(crate) fn slot_at(
+        &self,
+        work: &Work<'_, B::Account>,
+        price: Price,
+        next_step: UtcNanos,
+        arrival: Option<Touch>,
+    ) -> Slot {
         Slot {
             account: work.account,
             version: work.view.version,
             fence: work.fence,
             attempt: work.view.last_attempt().map_or(AttemptNo::FIRST, |it| it.no.next()),
             price,
+            arrival,
             next_step,
         }
     }

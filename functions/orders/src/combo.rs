@@ -87,7 +87,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                 return self.write(work, progress).await;
             }
         };
-        let slot = self.slot_at(work, rung.net.magnitude(), rung.due);
+        let slot = self.slot_at(work, rung.net.magnitude(), rung.due, None);
         let desk = Desk { ledger: self.ledger, broker: work.broker, clock: self.clock };
         let sent = desk.submit_combo_entry(entry.head.id, approved, slot, rung.net, (scopes, &gates)).await;
         match sent {

@@ -162,7 +162,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let held = if found.is_believed { signed(&found.confirmed) } else { signed(&found.held) };
         let legs = piece_legs(exit, &piece);
         let Some(rung) = self.piece_rung(work, exit, &legs, quotes).await? else { return Ok(()) };
-        let slot = self.slot_at(work, rung.net.magnitude(), rung.due);
+        let slot = self.slot_at(work, rung.net.magnitude(), rung.due, None);
         let id = exit.head.id;
         match piece {
             Piece::Whole(units) => match CoveredClose::check(&legs, units, &held) {

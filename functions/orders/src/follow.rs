@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use domain::calendar::{NoCalendar, last_trade};
-use domain::intent::{IntentState, OrderIntent};
+use domain::intent::{IntentHead, IntentState, OrderIntent};
 use domain::money::TickGrid;
-use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, BrokerOrder};
+use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, BrokerLeg, BrokerOrder};
 use domain::ports::{BrokerError, BrokerPort, Brokers, Clock, HandleError, Ledger, OwnedNotes};
 use domain::time::UtcNanos;
 use engine::walk::{self, Next, Plan, Rung, Terms};
@@ -28,8 +28,19 @@ pub(crate) fn apply(attempt: &Attempt, event: &AttemptEvent) -> Result<Attempt, 
     attempt.apply(event).map_err(|error: AttemptError| HandleError::Poison(error.to_string()))
 }
 
-/// The attempt as the broker shows its order.
-pub(crate) fn observe(attempt: &Attempt, order: &BrokerOrder) -> Result<Attempt, HandleError> {
+/// The attempt as the broker shows its order. An answer about somebody else's order is not taken in.
+pub(crate) fn observe(
+    head: &IntentHead,
+    attempt: &Attempt,
+    order: &BrokerOrder,
+) -> Result<Attempt, HandleError> {
+    let is_ours = |it: &BrokerLeg| it.series == head.series && it.side == attempt.side;
+    if attempt.combo.is_none() && order.single().is_some_and(|it| !is_ours(it)) {
+        return Err(HandleError::Poison(format!(
+            "order {} is not what attempt {} of intent {} trades, {}: it is somebody else's",
+            order.id, attempt.no, head.id, head.series
+        )));
+    }
     let Some(event) = attempt.shown(order) else {
         return Err(HandleError::Poison(format!(
             "order {} has {} legs, one was sent",
@@ -50,7 +61,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     ) -> Result<(), HandleError> {
         let Some(id) = last.broker_order else { return self.resolve(work, last).await };
         let seen = match work.broker.order(id).await {
-            Ok(order) => observe(last, &order)?,
+            Ok(order) => observe(work.view.intent.head(), last, &order)?,
             Err(error) => return self.ask_again(work, &error).await,
         };
         if seen.state.is_final() {

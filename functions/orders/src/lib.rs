@@ -179,7 +179,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     async fn late(&self, work: &Work<'_, B::Account>, ended: &Attempt) -> Result<(), HandleError> {
         let Some(id) = ended.broker_order else { return Ok(()) };
         let order = work.broker.order(id).await?;
-        let seen = follow::observe(ended, &order)?;
+        let seen = follow::observe(work.view.intent.head(), ended, &order)?;
         let now = self.clock.now();
         if !order.status.is_final() {
             // None of a cancel's answers is a verdict: the next look reads the order.

@@ -104,7 +104,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         };
         let bound =
             approve_closing(closing, asked, long).map_err(|it| HandleError::Poison(it.to_string()))?;
-        let slot = self.slot_at(work, terms.limit(), now.plus(READ_EVERY));
+        let slot = self.slot_at(work, terms.limit(), now.plus(READ_EVERY), None);
         let desk = Desk { ledger: self.ledger, broker: work.broker, clock: self.clock };
         self.submitted(desk.submit_protection(closing, bound, slot, terms, behind.moves).await)
     }

@@ -31,10 +31,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         };
         match tagged(&orders, work.view.intent.head().id, last).as_slice() {
             [] => self.not_found(work, last).await,
-            [order] => self.adopt(work, follow::observe(last, order)?).await,
+            [order] => self.adopt(work, follow::observe(work.view.intent.head(), last, order)?).await,
             [order, ..] => {
                 self.alert_two_orders(work, last).await?;
-                self.adopt(work, follow::observe(last, order)?).await
+                self.adopt(work, follow::observe(work.view.intent.head(), last, order)?).await
             }
         }
     }

@@ -64,6 +64,12 @@ fn start() -> UtcNanos {
 
 impl Bench {
     fn new() -> Self {
+        let bench = Self::before_the_opening_reconciliation();
+        block_on(sample::agree(&bench.ledger, &ACCOUNT)).unwrap().unwrap();
+        bench
+    }
+
+    fn before_the_opening_reconciliation() -> Self {
         let (clock, secrets, ledger) = (Hand::default(), Rc::new(MemSecrets::default()), MemLedger::new());
         clock.0.set(start());
         let number: domain::ids::AccountNumber = "VA00000001".parse().unwrap();
@@ -268,6 +274,15 @@ fn an_entry_walks_to_the_ask_and_its_fill_is_booked_once() {
 }
 
 #[test]
+fn no_entry_is_sent_before_the_opening_reconciliation_agreed() {
+    let bench = Bench::before_the_opening_reconciliation();
+    let entry = bench.enter(3);
+    bench.pass(30);
+    let refused = (IntentState::Blocked, "not_reconciled".to_owned(), 0);
+    assert_eq!((bench.stands(entry.head.id), bench.line.posts()), (refused, 0));
+}
+
+#[test]
 fn a_request_is_sent_once_whatever_becomes_of_it() {
     for (fault, accepted, ends) in [
         (Fault::AnswerLost, 1, done("", 2)),
@@ -370,6 +385,7 @@ fn an_entry_is_given_up_when_the_index_leaves_it_behind() {
 #[test]
 fn a_flipped_kill_switch_lets_no_entry_out_and_stops_those_that_work() {
     let flip = |state| KillFlip {
+        if_version: None,
         scope: KillScope::Global,
         state,
         by: "operator".to_owned(),
@@ -516,4 +532,58 @@ fn an_entry_is_refused_when_its_signal_is_old_however_late_it_was_decided() {
     bench.pass(5);
     assert_eq!(bench.stands(entry.head.id), (IntentState::Blocked, "signal_stale".to_owned(), 0));
     assert_eq!(bench.accepted(), 0);
+}
+
+#[test]
+fn an_answer_about_somebody_elses_order_is_not_taken_in() {
+    let bench = Bench::new();
+    let entry = bench.enter(2);
+    bench.pass(20);
+    let view = bench.view(entry.head.id);
+    let attempt = view.attempts[0].clone();
+    let order = |id: u64, strike: u32, side, executed| domain::order::BrokerOrder {
+        id: BrokerOrderId(id),
+        tag: None,
+        status: domain::order::BrokerStatus::Filled,
+        price: None,
+        legs: vec![domain::order::BrokerLeg {
+            series: sample::series(strike),
+            side,
+            opens: true,
+            quantity: executed,
+            executed,
+            average: None,
+        }],
+        created_at: None,
+        changed_at: None,
+        reason: None,
+    };
+    let own = attempt.broker_order.unwrap().0;
+    let buy = domain::money::Side::Buy;
+    for (what, seen) in [
+        ("another order", order(own + 1, 5_610, buy, 2)),
+        ("another series", order(own, 5_700, buy, 2)),
+        ("another side", order(own, 5_610, domain::money::Side::Sell, 2)),
+        ("more than was ordered", order(own, 5_610, buy, 3)),
+    ] {
+        let taken = follow::observe(&entry.head, &attempt, &seen);
+        assert!(matches!(taken, Err(HandleError::Poison(_))), "{what}: {taken:?}");
+    }
+    assert!(follow::observe(&entry.head, &attempt, &order(own, 5_610, buy, 2)).is_ok());
+}
+
+#[test]
+fn the_order_of_another_account_wakes_nobody_and_sends_nothing() {
+    let bench = Bench::new();
+    let entry = bench.filled_entry(2);
+    let order = bench.view(entry.head.id).attempts[0].broker_order.unwrap();
+    let (posts, before) = (bench.line.posts(), bench.view(entry.head.id));
+    let other = sample::account(2);
+    block_on(sample::enrol(&bench.ledger, &other)).unwrap().unwrap();
+    let message = Message::BrokerOrder { account: other, order };
+    block_on(bench.orders().handle(&message)).unwrap().unwrap();
+    assert_eq!((bench.view(entry.head.id), bench.line.posts()), (before, posts));
+    let step = Message::Step { account: other, intent: entry.head.id, version: 1, tries: 0 };
+    let worked = block_on(bench.orders().handle(&step)).unwrap();
+    assert!(matches!(worked, Err(HandleError::Poison(_))), "{worked:?}");
 }

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use domain::account::{AccountRef, Balances, CredentialStatus, Switches};
 use domain::calendar::Session;
-use domain::kill::{KillScope, KillState};
+use domain::kill::{KillRow, KillScope, KillState};
 use domain::money::{CONTRACT_MULTIPLIER, Usd};
 use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, ConnectError, CredentialChange, HandleError, KillFlip, Ledger,
-    Message, Queue, REFUSED_TOKEN_AGE_MAX, Snapshot,
+    Message, OpeningContext, Queue, REFUSED_TOKEN_AGE_MAX, Recorded, SecretError, Snapshot, UserMessage,
 };
 use domain::time::UtcNanos;
+use engine::behaviour::{self, Notice, Standing};
+use engine::daytrade::{Rule, TRADIER_SWITCHED};
 
 /// Balances are stored at least this often.
 const STORED_AT_LEAST_EVERY: Duration = Duration::from_secs(300);
@@ -25,6 +27,8 @@ const MOVED_BY_ONE_IN: i64 = 100;
 const PROOF_RENEWED_AFTER: Duration = Duration::from_secs(3_600);
 /// Who trips the switch.
 const DAILY_LOSS: &str = "daily_loss";
+/// Why a user is told about their token.
+const CREDENTIAL_REFUSED: &str = "credential_refused";
 
 /// What the function works with.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub struct Synced {
     pub failed: u32,
     /// Users put into safe mode by their daily loss.
     pub tripped: u32,
+    /// Messages written to users.
+    pub told: u32,
 }
 
 impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
@@ -70,12 +76,19 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
         }
         for account in self.ledger.active_accounts().await? {
             done.accounts += 1;
-            match self.sync(&account, &session).await? {
-                Some(one) => {
+            match self.sync(&account, &session).await {
+                Ok(Some(one)) => {
                     done.stored += u32::from(one.stored);
                     done.tripped += u32::from(one.tripped);
+                    done.told += one.told;
                 }
-                None => done.failed += 1,
+                Ok(None) => done.failed += 1,
+                // Whatever is wrong with one account, the others have their turn.
+                Err(error) => {
+                    done.failed += 1;
+                    let account = account.account;
+                    tracing::warn!(%account, "account {account} could not be synchronised: {error}");
+                }
             }
         }
         Ok(done)
@@ -95,9 +108,43 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
         };
         let now = self.clock.now();
         self.prove(account, now).await?;
-        let stored = self.store(account, session, balances, now).await?;
-        let tripped = self.daily_loss(account, session, &broker).await?;
-        Ok(Some(One { stored, tripped }))
+        let scope = KillScope::User(account.user);
+        let context =
+            self.ledger.opening_context(account, session.date, std::slice::from_ref(&scope)).await?;
+        let rule = Rule::as_of(session.date, TRADIER_SWITCHED);
+        let floors = behaviour::floors(&context.settings.limits, rule);
+        let before = context.snapshot.filter(|it| it.at >= session.open);
+        let mut stored = false;
+        if let Some(reason) = reason_to_store(before.as_ref(), &balances, session, now, &floors) {
+            self.ledger.record_snapshot(account, &Snapshot { at: now, balances }, reason).await?;
+            stored = true;
+        }
+        let notices = behaviour::notices(&Standing {
+            balances: &balances,
+            before: before.as_ref().map(|it| &it.balances),
+            limits: &context.settings.limits,
+            working_debits: context.day.working_debits,
+            day_trades: context.day.day_trades,
+            rule,
+        });
+        let mut told = 0;
+        for Notice { reason, text } in notices {
+            told += u32::from(self.tell(account, reason, text).await?);
+        }
+        let tripped = self.daily_loss(account, session, &context, &broker).await?;
+        Ok(Some(One { stored, tripped, told }))
+    }
+
+    /// Writes a message to the account's owner; `false` where they heard of it lately.
+    async fn tell(&self, account: &AccountRef, reason: &str, text: String) -> Result<bool, HandleError> {
+        let message = UserMessage {
+            user: account.user,
+            reason: reason.to_owned(),
+            key: reason.to_owned(),
+            text,
+            at: self.clock.now(),
+        };
+        Ok(self.ledger.tell_user(&message).await? == Recorded::New)
     }
 
     async fn prove(&self, account: &AccountRef, now: UtcNanos) -> Result<(), HandleError> {
@@ -110,32 +157,16 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
         Ok(())
     }
 
-    async fn store(
-        &self,
-        account: &AccountRef,
-        session: &Session,
-        balances: Balances,
-        now: UtcNanos,
-    ) -> Result<bool, HandleError> {
-        let today = self.ledger.snapshots(account, session.date).await?;
-        let floor = self.ledger.settings(account.user).await?.limits.zero_dte_floor;
-        let Some(reason) = reason_to_store(today.last(), &balances, session, now, floor) else {
-            return Ok(false);
-        };
-        self.ledger.record_snapshot(account, &Snapshot { at: now, balances }, reason).await?;
-        Ok(true)
-    }
-
     /// Realised and unrealised, fees included, against the user's limit; from our own ledger, so that deposits don't count.
     async fn daily_loss(
         &self,
         account: &AccountRef,
         session: &Session,
+        context: &OpeningContext,
         broker: &B::Account,
     ) -> Result<bool, HandleError> {
         let scope = KillScope::User(account.user);
-        let context =
-            self.ledger.opening_context(account, session.date, std::slice::from_ref(&scope)).await?;
+        self.release_of_an_earlier_session(context, session, &scope).await?;
         let stopped = context.kill.iter().any(|it| it.scope == scope && it.state >= KillState::SafeMode);
         if stopped {
             return Ok(false);
@@ -151,6 +182,7 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
         );
         let at = self.clock.now();
         let flip = KillFlip {
+            if_version: None,
             scope,
             state: KillState::SafeMode,
             by: DAILY_LOSS.to_owned(),
@@ -160,7 +192,34 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
         self.ledger.flip_kill_switch(&flip).await?;
         let key = format!("{DAILY_LOSS}:{}:{}", account.user, session.date);
         self.alert(key, "critical", format!("safe mode for user {}: {reason}", account.user)).await?;
+        self.tell(account, DAILY_LOSS, format!("no more entries today: {reason}")).await?;
         Ok(true)
+    }
+
+    /// A daily loss holds for its session: one of an earlier session lets go, unless somebody flipped the row since.
+    async fn release_of_an_earlier_session(
+        &self,
+        context: &OpeningContext,
+        session: &Session,
+        scope: &KillScope,
+    ) -> Result<(), HandleError> {
+        let is_over = |it: &&KillRow| {
+            it.scope == *scope
+                && it.by == DAILY_LOSS
+                && it.state != KillState::Normal
+                && it.flipped_at.new_york_date() < session.date
+        };
+        let Some(row) = context.kill.iter().find(is_over) else { return Ok(()) };
+        let flip = KillFlip {
+            scope: scope.clone(),
+            state: KillState::Normal,
+            by: DAILY_LOSS.to_owned(),
+            reason: "a new session".to_owned(),
+            at: self.clock.now(),
+            if_version: Some(row.version),
+        };
+        self.ledger.flip_kill_switch(&flip).await?;
+        Ok(())
     }
 
     /// What is held at mid less its cost; `None` while a quote is missing, because a loss is not tripped on a guess.
@@ -209,6 +268,8 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
             format!("the broker refuses the token of account {}: store a new one", account.account),
         )
         .await?;
+        let text = "your broker refuses the stored token: store a new one, nothing is opened until then";
+        self.tell(account, CREDENTIAL_REFUSED, text.to_owned()).await?;
         Ok(None)
     }
 
@@ -218,6 +279,9 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
         session: &Session,
         error: &ConnectError,
     ) -> Result<Option<One>, HandleError> {
+        if let ConnectError::Secret(SecretError::Missing(_) | SecretError::Malformed { .. }) = error {
+            return self.refused(account, session, self.clock.now()).await;
+        }
         let key = format!("account_unreachable:{}:{}", account.account, session.date);
         self.alert(key, "warning", format!("account {} cannot be reached: {error}", account.account)).await?;
         Ok(None)
@@ -233,22 +297,23 @@ impl<L: Ledger, B: Brokers, C: Clock> PortfolioSync<'_, L, B, C> {
 struct One {
     stored: bool,
     tripped: bool,
+    told: u32,
 }
 
-/// Why balances are worth a row; `None` when they are not.
+/// Why balances are worth a row; `None` when they are not. `last` is the session's own last row.
 fn reason_to_store(
     last: Option<&Snapshot>,
     now_are: &Balances,
     session: &Session,
     now: UtcNanos,
-    floor: Usd,
+    floors: &[Usd],
 ) -> Option<&'static str> {
     let Some(last) = last else { return Some("session_open") };
     let was = &last.balances;
     if now >= session.close && last.at < session.close {
         return Some("session_close");
     }
-    if (was.total_equity < floor) != (now_are.total_equity < floor) {
+    if behaviour::crossed(was.total_equity, now_are.total_equity, floors).is_some() {
         return Some("floor_crossed");
     }
     let power = |it: &Balances| it.usable().unwrap_or(Usd::ZERO);
@@ -264,47 +329,4 @@ fn moved(from: Usd, to: Usd) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::account::AccountType;
-    use jiff::civil::date;
-
-    fn balances(equity: i64) -> Balances {
-        Balances {
-            account_type: AccountType::Margin,
-            total_equity: Usd::from_dollars(equity),
-            total_cash: Usd::from_dollars(equity),
-            option_buying_power: Some(Usd::from_dollars(equity)),
-            day_trade_buying_power: None,
-            cash_available: None,
-            unsettled_funds: None,
-            close_pl: Usd::ZERO,
-            open_pl: Usd::ZERO,
-            pending_orders: 0,
-        }
-    }
-
-    #[test]
-    fn balances_are_stored_when_they_say_something_new() {
-        let session = Session::of(date(2026, 11, 20)).unwrap().unwrap();
-        let floor = Usd::from_dollars(2_500);
-        let last = Snapshot { at: session.open, balances: balances(10_000) };
-        let at = |s| session.open.plus(Duration::from_secs(s));
-        for (equity, now, reason) in [
-            (10_000, at(60), None),
-            (10_100, at(60), None),
-            (10_101, at(60), Some("moved")),
-            (9_899, at(60), Some("moved")),
-            (2_499, at(60), Some("floor_crossed")),
-            (10_000, at(300), Some("five_minutes")),
-            (10_000, session.close, Some("session_close")),
-        ] {
-            assert_eq!(
-                reason_to_store(Some(&last), &balances(equity), &session, now, floor),
-                reason,
-                "{equity} at {now}"
-            );
-        }
-        assert_eq!(reason_to_store(None, &balances(1), &session, at(0), floor), Some("session_open"));
-    }
-}
+mod tests;

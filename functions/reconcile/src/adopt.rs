@@ -10,7 +10,7 @@ use domain::intent::{
     Action, CloseAmount, ClosingIntent, IntentHead, IntentState, OrderIntent, Origin, intent_id,
 };
 use domain::money::{Price, Side};
-use domain::order::{Attempt, AttemptEvent, AttemptState, BrokerLeg, BrokerOrder};
+use domain::order::{Attempt, AttemptEvent, AttemptState, BrokerLeg, BrokerOrder, Trace};
 use domain::ports::{Brokers, Clock, HandleError, IntentView, Ledger, NewIntent, Progress};
 use domain::position::{Fill, FillSource};
 use domain::time::UtcNanos;
@@ -148,6 +148,7 @@ fn attempt(close: &Close<'_>, at: UtcNanos) -> Result<Attempt, HandleError> {
         cancel_at: None,
         reason: None,
         combo: None,
+        trace: Trace::default(),
     };
     let seen = AttemptEvent::Observed {
         id: close.order.id,

@@ -147,6 +147,7 @@ fn attempt(combo: &OwnedCombo, order: &BrokerOrder, at: UtcNanos) -> Result<Opti
         cancel_at: None,
         reason: None,
         combo: Some(ComboAttempt::of(&legs, if is_sale { Net::credit(price) } else { Net::debit(price) })),
+        trace: Default::default(),
     };
     let Some(event) = sent.shown(order) else { return Ok(None) };
     sent.apply(&event).map(Some).map_err(|it| HandleError::Poison(it.to_string()))

@@ -9,8 +9,8 @@ use domain::ports::{Brokers, Clock, DayBook, HandleError, Ledger, Message, Queue
 use domain::position::FillSource;
 use domain::symbol::{OccSymbol, Settlement};
 
-use crate::settle::settlement_price;
 use crate::{Reconcile, Seen};
+use domain::expiry::value_at;
 
 impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
     /// Books the settlement of expired structures of which the broker shows no leg any more, every leg at its own value in
@@ -37,11 +37,8 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             if !is_over || !is_todays || is_shown || is_worked || has_unbooked_close(combo, seen) {
                 continue;
             }
-            let prices: Vec<(OccSymbol, Usd)> = combo
-                .legs
-                .iter()
-                .map(|it| (it.leg.series, settlement_price(&it.leg.series, close)))
-                .collect();
+            let prices: Vec<(OccSymbol, Usd)> =
+                combo.legs.iter().map(|it| (it.leg.series, value_at(&it.leg.series, close))).collect();
             let written = self
                 .ledger
                 .record_combo_settlement(account, combo.opening, &prices, now, FillSource::Settlement)

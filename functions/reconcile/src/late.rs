@@ -4,7 +4,7 @@
 use domain::account::AccountRef;
 use domain::books;
 use domain::intent::OrderIntent;
-use domain::order::{Attempt, BrokerOrder, ComboAttempt};
+use domain::order::{Attempt, BrokerLeg, BrokerOrder, ComboAttempt};
 use domain::ports::{Brokers, Clock, HandleError, IntentView, Ledger, Progress};
 use domain::position::FillSource;
 use engine::protect;
@@ -84,6 +84,12 @@ fn learned(view: &IntentView, orders: &[BrokerOrder]) -> Vec<Attempt> {
     let ended = view.attempts.iter().filter(|it| it.state.is_final());
     let seen = ended.filter_map(|attempt| {
         let order = order_of(view, attempt, orders)?;
+        // Somebody else's order under our tag is a difference, and no fact of ours.
+        let head = view.intent.head();
+        let is_ours = |it: &BrokerLeg| it.series == head.series && it.side == attempt.side;
+        if attempt.combo.is_none() && order.single().is_some_and(|it| !is_ours(it)) {
+            return None;
+        }
         let event = attempt.shown(order)?;
         // What contradicts the books is a difference, and told as one.
         let seen = attempt.apply(&event).ok()?;

@@ -22,21 +22,18 @@ use domain::market::Points;
 use domain::order::BrokerOrder;
 use domain::planted::{self, Bug};
 use domain::ports::{
-    BrokerPort, Brokers, Clock, DayBook, Difference, HandleError, IntentView, Ledger, Message, Queue,
-    ReconciliationRun,
+    BrokerPort, Brokers, Clock, DayBook, Difference, DifferenceKind, HandleError, IntentView, Ledger,
+    Message, Queue, ReconciliationRun,
 };
 use domain::position::BrokerPosition;
 use domain::time::UtcNanos;
-use engine::flatten::owned_by_orders;
+use engine::flatten::{AT_ONCE, owned_by_orders};
 use engine::reconcile::{Books, Findings, diff};
 
 /// The books are compared from this long before the open: once before the first entry of a day.
 pub const OPENS_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// How long after the close settlements are waited for each minute.
 pub const SETTLES_FOR: Duration = Duration::from_secs(2 * 3_600);
-
-/// The reason of a close that a flatten at once sent.
-const AT_ONCE: &str = "flatten_now";
 
 /// What the function works with.
 #[derive(Debug)]
@@ -63,7 +60,7 @@ pub struct Reconciled {
     pub failed: u32,
     /// Faults found.
     pub faults: u32,
-    /// Positions and orders opened by hand.
+    /// What is nobody's fault: positions and orders opened by hand, cash that somebody moved.
     pub foreign: u32,
     /// Intents stepped or woken because of it.
     pub stepped: u32,
@@ -149,18 +146,21 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
         let adopted = adopted.saturating_add(self.adopt_combos(account, session, &before, &seen).await?);
         let intents = if planted::is(Bug::LateNotBooked) { Vec::new() } else { all_intents(&before, open) };
         let late = self.book_late(account, &intents, &seen).await?;
-        let mut settled = self.settle(account, session, &seen, official_close).await?;
+        let mut settled = self.settle(account, session, (&broker, &seen), official_close).await?;
         settled =
             settled.saturating_add(self.settle_structures(account, session, &seen, official_close).await?);
         self.flatten_physical(account, session, &before).await?;
         let book = self.ledger.day_book(account, session.date).await?;
         let intents = all_intents(&book, self.ledger.open_intents(account).await?);
+        let taken_over = self.ledger.taken_over(account).await?;
         let findings = diff(&Books {
             owned: &book.owned,
             structures: &book.structures,
             intents: &intents,
             positions: &seen.positions,
             orders: &seen.orders,
+            snapshots: &book.snapshots,
+            taken_over: &taken_over,
             now,
         });
         let stepped = self.record(account, session, &before, &intents, &findings, now).await?;
@@ -255,7 +255,16 @@ fn is_told(difference: &Difference, before: &DayBook) -> bool {
     let cures_itself = matches!(difference.cure.as_str(), "adopt" | "re_ask");
     let was_there =
         || before.differences.iter().any(|it| it.kind == difference.kind && it.about == difference.about);
-    difference.kind.is_fault() && (!cures_itself || was_there())
+    match difference.kind {
+        DifferenceKind::Foreign => false,
+        DifferenceKind::CashMismatch => !was_there(),
+        DifferenceKind::MissingAtBroker
+        | DifferenceKind::UnknownAtBroker
+        | DifferenceKind::QuantityMismatch
+        | DifferenceKind::PriceMissing
+        | DifferenceKind::StuckSubmission
+        | DifferenceKind::StuckClose => !cures_itself || was_there(),
+    }
 }
 
 fn alert(account: &AccountRef, session: &Session, difference: &Difference) -> Message {
@@ -264,7 +273,7 @@ fn alert(account: &AccountRef, session: &Session, difference: &Difference) -> Me
     let account = account.account;
     Message::Alert {
         key: format!("{kind}:{account}:{}:{about}", session.date),
-        level: "critical".to_owned(),
+        level: if difference.kind.is_fault() { "critical" } else { "warning" }.to_owned(),
         text: format!("account {account}: {kind} of {about}: ours {ours}, broker {broker}; cure: {cure}"),
     }
 }

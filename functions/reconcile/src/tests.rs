@@ -1,13 +1,13 @@
 mod combos;
 
 use super::*;
-use crate::settle::settlement_price;
 use domain::account::Switches;
+use domain::expiry::ExpiryStatus;
 use domain::ids::{AttemptNo, BrokerOrderId, OrderTag};
 use domain::intent::{Action, CloseAmount, IntentState, OrderIntent};
 use domain::money::{Price, Side, Usd};
 use domain::order::{AttemptState, BrokerLeg, BrokerStatus};
-use domain::ports::{Marking, OutboxRow, Queue, Written};
+use domain::ports::{Marking, Members as _, OutboxRow, Queue, Written};
 use sim::fixtures::{self as sample, SESSION, at};
 use sim::ledger::MemLedger;
 use sim::shown::{Accounts, Shown, Stands, run};
@@ -175,7 +175,7 @@ fn an_expired_position_is_settled_on_the_official_close_once_the_broker_lets_go_
     let account = sample::account(1);
     let held = || run(ledger.owned(&account, SESSION)).unwrap()[0].held();
     let gone = shows(vec![order.clone()], 0);
-    assert_eq!(reconcile(&ledger, &shows(vec![order], 2), at(16, 0, 0), on(), Some(5_612)).settled, 0);
+    assert_eq!(reconcile(&ledger, &shows(vec![order], 2), at(16, 0, 0), on(), None).settled, 0);
     assert_eq!(reconcile(&ledger, &gone, at(16, 1, 0), on(), None).settled, 0);
     assert_eq!(held(), 2);
     let done = reconcile(&ledger, &gone, at(16, 2, 0), on(), Some(5_612));
@@ -236,14 +236,37 @@ fn outside_its_hours_nothing_is_asked() {
     }
 }
 
+/// What of ours expired, as it stands.
+fn expiries(ledger: &MemLedger) -> Vec<(ExpiryStatus, Option<Usd>)> {
+    let book = run(ledger.day_book(&sample::account(1), SESSION)).unwrap();
+    book.expiries.iter().map(|it| (it.status, it.cash())).collect()
+}
+
 #[test]
-fn a_settlement_is_the_exact_distance_to_the_strike_and_never_negative() {
-    let close = Points::parse("5612.3456").unwrap();
-    let of = |text: &str| settlement_price(&text.parse().unwrap(), close);
-    assert_eq!(of("SPXW261120C05610000"), Usd::parse("2.3456").unwrap());
-    assert_eq!(of("SPXW261120P05612500"), Usd::parse("0.1544").unwrap());
-    assert_eq!(of("SPXW261120P05610000"), Usd::ZERO);
-    assert_eq!(of("SPXW261120C05615000"), Usd::ZERO);
+fn what_expires_is_pending_on_a_provisional_amount_until_the_broker_lets_go_of_it() {
+    let ledger = MemLedger::new();
+    let (_, order) = run(bought(&ledger));
+    let shown = shows(vec![order.clone()], 2);
+    reconcile(&ledger, &shown, at(15, 59, 0), on(), None);
+    assert_eq!(expiries(&ledger), []);
+    reconcile(&ledger, &shown, at(16, 0, 0), on(), None);
+    assert_eq!(expiries(&ledger), [(ExpiryStatus::ExpiredPending, None)]);
+    reconcile(&ledger, &shown, at(16, 1, 0), on(), Some(5_612));
+    let provisional = Some(Usd::from_dollars(7 * 100 * 2));
+    assert_eq!(expiries(&ledger), [(ExpiryStatus::ExpiredPending, provisional)]);
+    reconcile(&ledger, &shows(vec![order], 0), at(16, 2, 0), on(), Some(5_612));
+    assert_eq!(expiries(&ledger), [(ExpiryStatus::Settled, provisional)]);
+}
+
+#[test]
+fn what_the_broker_lets_go_of_overnight_is_settled_on_the_amount_that_was_kept() {
+    let ledger = MemLedger::new();
+    let (_, order) = run(bought(&ledger));
+    reconcile(&ledger, &shows(vec![order.clone()], 2), at(16, 1, 0), on(), Some(5_612));
+    let monday = at(9, 29, 0).plus(Duration::from_secs(3 * 24 * 3_600));
+    let done = reconcile(&ledger, &shows(Vec::new(), 0), monday, on(), None);
+    assert_eq!((done.settled, done.faults), (1, 0));
+    assert_eq!(expiries(&ledger), [(ExpiryStatus::Settled, Some(Usd::from_dollars(1_400)))]);
 }
 
 /// A close of both contracts, its first attempt given up after its answer was lost.
@@ -284,4 +307,43 @@ fn a_request_that_arrives_after_its_attempt_was_given_up_is_booked_and_its_order
     let wakes =
         |it: &&OutboxRow| matches!(it.message, Message::BrokerOrder { order: BrokerOrderId(102), .. });
     assert_eq!(rows.iter().filter(wakes).count(), 1, "what still works is brought to its end: {rows:?}");
+}
+
+#[test]
+fn a_fill_larger_than_its_order_is_never_booked_and_pages() {
+    let ledger = MemLedger::new();
+    let (_, mut order) = run(bought(&ledger));
+    (order.legs[0].quantity, order.legs[0].executed) = (5, 5);
+    let brokers = shows(vec![order], 5);
+    for minute in [0, 1] {
+        assert!(reconcile(&ledger, &brokers, at(10, minute, 0), on(), None).faults > 0);
+    }
+    let owned = run(ledger.owned(&sample::account(1), SESSION)).unwrap();
+    assert_eq!(owned.iter().map(|it| it.bought).collect::<Vec<_>>(), [2]);
+    assert!(alerts(&ledger).iter().any(|it| it.starts_with("critical") && it.contains("quantity_mismatch")));
+}
+
+#[test]
+fn an_order_in_another_series_under_our_tag_is_not_booked_as_ours() {
+    let ledger = MemLedger::new();
+    let (_, mut order) = run(bought(&ledger));
+    (order.legs[0].series, order.legs[0].executed) = (sample::series(5_700), 3);
+    reconcile(&ledger, &shows(vec![order], 2), at(10, 0, 0), on(), None);
+    let owned = run(ledger.owned(&sample::account(1), SESSION)).unwrap();
+    assert_eq!(
+        owned.iter().map(|it| (it.series, it.bought)).collect::<Vec<_>>(),
+        [(sample::series(5_605), 2)]
+    );
+}
+
+#[test]
+fn what_was_handed_over_is_shown_as_taken_over_and_nobodys_fault() {
+    let ledger = MemLedger::new();
+    let account = sample::account(1);
+    run(sample::enrol(&ledger, &account)).unwrap();
+    run(ledger.take_over(&account, &sample::series(5_605), 2, at(9, 50, 0))).unwrap();
+    let done = reconcile(&ledger, &shows(Vec::new(), 2), at(10, 0, 0), on(), None);
+    let book = run(ledger.day_book(&account, SESSION)).unwrap();
+    let cures: Vec<_> = book.differences.iter().map(|it| it.cure.as_str()).collect();
+    assert_eq!((done.faults, done.foreign, cures), (0, 1, vec!["taken_over"]));
 }

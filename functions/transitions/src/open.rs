@@ -1,5 +1,7 @@
 //! Opening intents: contract, size and gates for one account, recorded whatever they say.
 
+use std::time::Duration;
+
 use domain::account::{AccountRef, Balances};
 use domain::calendar::Session;
 use domain::chain::ChainSnapshot;
@@ -9,16 +11,21 @@ use domain::intent::{
 use domain::kill::scopes_for;
 use domain::market::OptionQuote;
 use domain::money::{Price, Usd};
-use domain::ports::{Clock, HandleError, Ledger, NewIntent, OpeningContext};
+use domain::ports::{Clock, HandleError, Ledger, Message, NewIntent, OpeningContext, Queue};
 use domain::setup::TransitionRecord;
 use domain::symbol::{OccSymbol, Root, Strike};
+use domain::time::UtcNanos;
 use engine::daytrade;
 use engine::gates::{self, GateInputs};
+use engine::profile::KNOWN;
 use engine::selection::{NoContract, Selected, SelectionInputs, SelectionRules, select};
 use engine::sizing::{Sizing, SizingInputs, size};
 use serde::Serialize;
 
 use crate::{BROKER, Transitions};
+
+/// A step may seem to be this far ahead: the market's clock and ours are two.
+const CLOCKS_MAY_DIFFER: Duration = Duration::from_secs(5);
 
 /// What explains an opening, kept with it: the contract and every other one considered, and how the size came about.
 #[derive(Debug, Serialize)]
@@ -38,6 +45,9 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
         record: &TransitionRecord,
     ) -> Result<(), HandleError> {
         let setup = &record.setup;
+        if let Some(reason) = unusable(record, self.clock.now()) {
+            return self.refuse_unusable(account, record, reason).await;
+        }
         let scopes = scopes_for(account.user, setup.kind.as_str(), setup.symbol, BROKER);
         let context = self.ledger.opening_context(account, setup.session, &scopes).await?;
         let chain = match record.chain {
@@ -51,6 +61,27 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
         };
         self.ledger.record_intent(&new).await?;
         Ok(())
+    }
+
+    /// A step that must not be opens nothing, and is a fault of ours to be told: kept with its reason like every other "no".
+    async fn refuse_unusable(
+        &self,
+        account: &AccountRef,
+        record: &TransitionRecord,
+        reason: &'static str,
+    ) -> Result<(), HandleError> {
+        let why = NoContract { reason, considered: Vec::new() };
+        self.ledger.record_intent(&self.stood(account, record, None, &why)).await?;
+        let (setup, sequence) = (record.setup.id, record.transition.sequence);
+        let alert = Message::Alert {
+            key: format!("{reason}:{setup}:{sequence}"),
+            level: "critical".to_owned(),
+            text: format!(
+                "step {sequence} of setup {setup} opens nothing ({reason}): profile {}, {} at {}; look at what wrote it",
+                record.setup.profile, record.transition.price, record.transition.ts
+            ),
+        };
+        Ok(self.ledger.send_later(Queue::Alerts, &alert, self.clock.now()).await?)
     }
 
     /// An intent with its contract and size, ready or refused by a gate.
@@ -171,12 +202,26 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
     }
 }
 
+/// What is wrong with a step itself, whoever follows it.
+fn unusable(record: &TransitionRecord, now: UtcNanos) -> Option<&'static str> {
+    if !KNOWN.contains(&record.setup.profile.as_str()) {
+        return Some("unknown_profile");
+    }
+    if record.transition.ts > now.plus(CLOCKS_MAY_DIFFER) {
+        return Some("signal_from_the_future");
+    }
+    let levels = &record.setup.levels;
+    let prices =
+        [record.transition.price, levels.zone_low, levels.zone_high, levels.stop, levels.t1, levels.t2];
+    prices.iter().any(|it| it.0 <= 0).then_some("price_not_positive")
+}
+
 /// The contract and its size, or why there is none.
 fn choose(
     record: &TransitionRecord,
     context: &OpeningContext,
     chain: Option<&ChainSnapshot>,
-    now: domain::time::UtcNanos,
+    now: UtcNanos,
 ) -> Result<(Selected, Sizing), NoContract> {
     let chain = chain.ok_or(NoContract { reason: "no_fresh_chain", considered: Vec::new() })?;
     let selected = select(&SelectionInputs {

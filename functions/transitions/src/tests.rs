@@ -47,6 +47,7 @@ impl Bench {
                 bench.ledger.store_settings(account.user, &settings).await.unwrap();
                 let snapshot = sample::snapshot(bench.clock.now());
                 bench.ledger.record_snapshot(&account, &snapshot, "session_open").await.unwrap();
+                sample::agree(&bench.ledger, &account).await.unwrap();
             }
         })
         .unwrap();
@@ -55,14 +56,21 @@ impl Bench {
 
     /// Records the steps of setup 1 up to `states`, the chain with the trigger.
     fn record(&self, states: &[S]) -> SetupId {
+        self.record_spoilt(states, |_| ())
+    }
+
+    /// The same, each step changed by `spoil` as it is written.
+    fn record_spoilt(&self, states: &[S], spoil: impl Fn(&mut TransitionRecord)) -> SetupId {
         block_on(async {
             let mut step = sample::formed(1);
             step.setup.levels = levels();
+            spoil(&mut step);
             let chain = self.ledger.store_chain(&chain(self.clock.now())).await.unwrap();
             self.ledger.record_transition(&step, step.transition.ts).await.unwrap();
             for state in states {
                 step = sample::then(&step, *state);
                 step.chain = (*state == S::Triggered).then_some(chain);
+                spoil(&mut step);
                 self.ledger.record_transition(&step, step.transition.ts).await.unwrap();
             }
             step.setup.id
@@ -159,6 +167,64 @@ fn an_early_step_comes_again_a_second_later_and_is_dead_after_thirty() {
 fn an_unknown_setup_is_poison() {
     let bench = Bench::new();
     assert!(matches!(bench.handle(sample::setup_id(9), 0, 0), Err(HandleError::Poison(_))));
+}
+
+#[test]
+fn a_step_that_must_not_be_opens_nothing_is_recorded_with_its_reason_and_pages() {
+    type Spoil = fn(&mut TransitionRecord);
+    let cases: [(&str, Spoil); 4] = [
+        ("unknown_profile", |it| it.setup.profile = "nobody-v9".to_owned()),
+        ("signal_from_the_future", |it| it.transition.ts = it.transition.ts.plus(Duration::from_secs(7_200))),
+        ("price_not_positive", |it| it.transition.price = Points::whole(-5_600)),
+        ("price_not_positive", |it| it.setup.levels.stop = Points::whole(0)),
+    ];
+    for (reason, spoil) in cases {
+        let bench = Bench::new();
+        let setup = bench.record_spoilt(&[S::Ready, S::Triggered], spoil);
+        for sequence in 0..=2 {
+            bench.handle(setup, sequence, 0).unwrap();
+        }
+        let intents = bench.intents(0, setup);
+        let stands: Vec<_> = intents.iter().map(|it| (it.state, it.reason.as_str())).collect();
+        assert_eq!(stands, [(IntentState::Blocked, reason)]);
+        let rows = block_on(bench.ledger.due_outbox(at(23, 0, 0), 100)).unwrap().unwrap();
+        let pages = |it: &Message| matches!(it, Message::Alert { level, key, .. } if level == "critical" && key.starts_with(reason));
+        assert!(rows.iter().any(|it| pages(&it.message)), "{reason}: {rows:?}");
+        let sends = |it: &Message| matches!(it, Message::Step { .. });
+        assert!(!rows.iter().any(|it| sends(&it.message)), "{reason}: {rows:?}");
+    }
+}
+
+#[test]
+fn a_step_that_is_hours_old_opens_nothing_and_says_so() {
+    let bench = Bench::new();
+    let setup = bench.record(&[S::Ready, S::Triggered]);
+    bench.clock.0.set(at(12, 50, 30));
+    for sequence in 0..=2 {
+        bench.handle(setup, sequence, 0).unwrap();
+    }
+    let intent = bench.intents(0, setup).remove(0);
+    assert_eq!(intent.state, IntentState::Blocked);
+    let stale = ["signal_stale", "no_fresh_quote", "no_fresh_chain", "chain_stale", "no_series"];
+    assert!(stale.contains(&intent.reason.as_str()), "{}", intent.reason);
+}
+
+#[test]
+fn an_account_nobody_enrolled_gets_no_intent() {
+    let bench = Bench::new();
+    let setup = bench.record(&[S::Ready, S::Triggered]);
+    for sequence in 0..=2 {
+        bench.handle(setup, sequence, 0).unwrap();
+    }
+    let stranger = sample::account(9);
+    assert!(block_on(bench.ledger.intents_of(&stranger, setup)).unwrap().unwrap().is_empty());
+    assert!(
+        block_on(bench.ledger.opening_context(&stranger, sample::SESSION, &[]))
+            .unwrap()
+            .unwrap()
+            .credential
+            .is_none()
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 pub mod args;
 mod audit;
 mod bench;
+mod books;
 mod chaos;
 mod config;
 mod demo;
@@ -59,6 +60,13 @@ enum Command {
     Order {
         #[command(subcommand)]
         command: order::OrderCommand,
+    },
+    /// Look at how our books compare with the broker's, and hand positions over or take them back.
+    ///
+    /// What was opened by hand is labelled and never touched, until its owner hands it over.
+    Books {
+        #[command(subcommand)]
+        command: books::BooksCommand,
     },
     /// Check the record of everything that was decided and done.
     Audit {
@@ -129,6 +137,7 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
         Command::Status(ask) => status::run(&ask, out),
         Command::Verify(ask) => demo::verify(&ask, out),
         Command::Order { command } => order::run(&command, out),
+        Command::Books { command } => books::run(&command, out),
         Command::Audit { command } => audit::run(&command, out),
         Command::Simulate(ask) => simulate::run(&ask, out),
         Command::Chaos(ask) => chaos::run(ask, out),

@@ -17,7 +17,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// known before it is closed, and closed before it is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheduled {
-    /// Balances and the daily loss, each minute of the session.
+    /// Balances and the daily loss, each minute of the session, the close included.
     PortfolioSync,
     /// Books against broker, each minute from before the first entry until the report.
     Reconcile,
@@ -53,9 +53,9 @@ pub fn of(session: &Session, switches: &Switches) -> Vec<(UtcNanos, Scheduled)> 
             at = at.plus(MINUTE);
         }
     };
-    each_minute(session.open, session.close, Scheduled::PortfolioSync);
     each_minute(session.open.minus(OPENING_RECONCILIATION), report, Scheduled::Reconcile);
     let after_close = session.close.plus(MINUTE);
+    each_minute(session.open, after_close, Scheduled::PortfolioSync);
     each_minute(session.before_close(switches.watchdog_minutes), after_close, Scheduled::FlatWatch);
     due.push((session.before_close(switches.flatten_minutes), Scheduled::Flatten));
     due.push((report, Scheduled::Report));
@@ -84,7 +84,7 @@ mod tests {
             let watch = times(day, Scheduled::FlatWatch);
             assert_eq!((watch.len(), watch[0].as_str(), watch[13].as_str()), (14, "15:47:00", "16:00:00"));
             let sync = times(day, Scheduled::PortfolioSync);
-            assert_eq!((sync.len(), sync[0].as_str(), sync[389].as_str()), (390, "09:30:00", "15:59:00"));
+            assert_eq!((sync.len(), sync[0].as_str(), sync[390].as_str()), (391, "09:30:00", "16:00:00"));
             let reconcile = times(day, Scheduled::Reconcile);
             assert_eq!(
                 (reconcile.len(), reconcile[0].as_str(), reconcile[405].as_str()),
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(times(day, Scheduled::Flatten), ["12:45:00"]);
         assert_eq!(times(day, Scheduled::FlatWatch).last().unwrap(), "13:00:00");
         assert_eq!(times(day, Scheduled::Report), ["13:15:00"]);
-        assert_eq!(times(day, Scheduled::PortfolioSync).len(), 210);
+        assert_eq!(times(day, Scheduled::PortfolioSync).len(), 211);
     }
 
     #[test]

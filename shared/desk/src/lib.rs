@@ -10,17 +10,19 @@ mod combo;
 
 use std::time::Duration;
 
-use domain::account::AccountRef;
+use domain::account::{AccountRef, CredentialRecord, CredentialStatus};
 use domain::gate::GateCheck;
 use domain::ids::{AttemptNo, BrokerOrderId, IntentId, OrderTag};
 use domain::intent::{Approved, CloseBound, ClosingIntent, IntentState, OpeningIntent};
 use domain::kill::{KillRow, KillScope};
 use domain::money::{Price, Side};
-use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, ComboAttempt, Mark, Ticket};
+use domain::order::{
+    Attempt, AttemptError, AttemptEvent, AttemptState, ComboAttempt, Mark, Ticket, Touch, Trace,
+};
 use domain::planted::{self, Bug};
 use domain::ports::{
     Answer, BrokerError, BrokerPort, Clock, CredentialChange, Fence, Ledger, LedgerError, MarkRequest,
-    Marking, REFUSED_TOKEN_AGE_MAX, Written,
+    Marking, REFUSED_TOKEN_AGE_MAX, UserMessage, Written,
 };
 use domain::ticket::{
     ComboLeg, ComboOpening, ComboTicket, CoveredClose, LegClose, Net, ProtectiveTicket, StopLimit,
@@ -33,6 +35,9 @@ pub const OUTCOME_ASKED_AFTER: Duration = Duration::from_secs(5);
 pub const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
 /// How long after a refused close the next attempt is made.
 pub const CLOSE_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// Why a user is told about their token.
+const CREDENTIAL_REFUSED: &str = "credential_refused";
 
 /// Why the desk stopped in between. The attempt's row decides what is true.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +63,8 @@ pub struct Slot {
     pub attempt: AttemptNo,
     /// The limit, on the grid and within the plan.
     pub price: Price,
+    /// The market it is sent into, where it was two-sided.
+    pub arrival: Option<Touch>,
     /// When the intent takes its next step once the broker has the order.
     pub next_step: UtcNanos,
 }
@@ -269,8 +276,30 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
                     mark.at.minus(REFUSED_TOKEN_AGE_MAX * 5),
                 )
                 .await?;
+            self.tell_refused(&slot.account).await?;
         }
         self.record(&kind, &slot, &mark, reply).await
+    }
+
+    /// Tells a user whose token is marked as refused; one that was replaced since is not.
+    async fn tell_refused(&self, account: &AccountRef) -> Result<(), DeskError> {
+        let records = self.ledger.credentials(account.user).await?;
+        let is_refused = |it: &CredentialRecord| {
+            it.account.account == account.account && it.status == CredentialStatus::Refused
+        };
+        if !records.iter().any(is_refused) {
+            return Ok(());
+        }
+        let message = UserMessage {
+            user: account.user,
+            reason: CREDENTIAL_REFUSED.to_owned(),
+            key: CREDENTIAL_REFUSED.to_owned(),
+            text: "your broker refuses the stored token: store a new one, nothing is opened until then"
+                .to_owned(),
+            at: self.clock.now(),
+        };
+        self.ledger.tell_user(&message).await?;
+        Ok(())
     }
 
     fn mark_request(&self, kind: &Kind<'_>, slot: &Slot) -> MarkRequest {
@@ -299,6 +328,7 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
             quantity: kind.quantity(),
             price: slot.price,
             combo: kind.combo(),
+            arrival: slot.arrival,
             kill_scopes,
             gates,
             at,
@@ -316,7 +346,9 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
         let at = self.clock.now();
         let broker_words =
             reply.as_ref().map_or_else(ToString::to_string, |id| format!("accepted as order {id}"));
-        let attempt = marked_attempt(kind, slot, mark).apply(&event_of(reply))?;
+        let is_acked = reply.is_ok();
+        let mut attempt = marked_attempt(kind, slot, mark).apply(&event_of(reply))?;
+        attempt.trace.acked_at = is_acked.then_some(at);
         let (state, follow_up) = what_follows(kind.opens(), &attempt, slot, at);
         let answer = Answer {
             account: slot.account,
@@ -367,6 +399,7 @@ fn marked_attempt(kind: &Kind<'_>, slot: &Slot, mark: &Mark) -> Attempt {
         cancel_at: None,
         reason: None,
         combo: kind.combo(),
+        trace: Trace { arrival: slot.arrival, ..Trace::default() },
     }
 }
 

@@ -341,11 +341,12 @@ impl IntentState {
 }
 
 /// The gates an opening intent must have been asked, in order, in each of its two passes.
-pub const OPENING_GATES: [&str; 14] = [
+pub const OPENING_GATES: [&str; 15] = [
     "execution_enabled",
     "four_lights",
     "consent",
     "kill_switch",
+    "reconciliation",
     "session_hours",
     "signal_age",
     "quote",

@@ -107,8 +107,38 @@ pub struct KillRow {
     pub version: i64,
     /// When it was last flipped.
     pub flipped_at: UtcNanos,
+    /// Who flipped it: `operator:<user>`, `member:<user>`, `daily_loss`, `system:vix`.
+    pub by: String,
     /// Why, in words for the operator.
     pub reason: String,
+}
+
+/// What the automatic trips look at, at one instant. What nobody said is `None`: it trips nothing, and releases nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Reading {
+    /// When it was taken, market time.
+    pub at: UtcNanos,
+    /// VIX over VIX3M.
+    pub vix_ratio: Option<f64>,
+    /// Whether a release of figures that moves the market is near.
+    pub macro_window: Option<bool>,
+    /// Whether the regime the strategies were made for has failed.
+    pub regime_failed: Option<bool>,
+}
+
+impl KillRow {
+    /// The row of a scope that nobody flipped.
+    pub const fn untouched(scope: KillScope) -> Self {
+        Self {
+            scope,
+            state: KillState::Normal,
+            version: 0,
+            flipped_at: UtcNanos(0),
+            by: String::new(),
+            reason: String::new(),
+        }
+    }
 }
 
 /// The strictest state over `rows`; [`KillState::Normal`] when none matches.

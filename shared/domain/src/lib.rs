@@ -10,6 +10,7 @@ pub mod books;
 pub mod calendar;
 pub mod chain;
 pub mod combo;
+pub mod expiry;
 pub mod fees;
 pub mod gate;
 pub mod ids;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptNo, BrokerOrderId, OrderTag};
 use crate::intent::{Approved, CloseBound, OpeningIntent};
+use crate::market::OptionQuote;
 use crate::money::{Price, Side, Usd};
 use crate::symbol::OccSymbol;
 use crate::ticket::{LegClose, LegSide};
@@ -165,6 +166,52 @@ impl BrokerOrder {
     }
 }
 
+/// Best bid and ask as an order met them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Touch {
+    /// The best bid.
+    pub bid: Price,
+    /// The best ask.
+    pub ask: Price,
+}
+
+impl Touch {
+    /// The touch of a two-sided quote.
+    pub fn of(quote: &OptionQuote) -> Option<Self> {
+        quote.two_sided().map(|(bid, ask)| Self { bid, ask })
+    }
+
+    /// The midpoint a share, exactly.
+    pub fn mid(&self) -> Usd {
+        Usd::from_cents(i64::from(self.bid.cents()) + i64::from(self.ask.cents())).scaled(1, 2)
+    }
+}
+
+/// What an attempt met on its way, beyond where it stands: what the fidelity of its fills is measured with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    /// The market when the request was about to leave; `None` without a two-sided quote.
+    pub arrival: Option<Touch>,
+    /// When the broker's acceptance was recorded.
+    pub acked_at: Option<UtcNanos>,
+    /// When an execution was first recorded.
+    pub filled_at: Option<UtcNanos>,
+}
+
+impl Trace {
+    /// What both know, the first to know it counting.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            arrival: self.arrival.or(other.arrival),
+            acked_at: self.acked_at.or(other.acked_at),
+            filled_at: self.filled_at.or(other.filled_at),
+        }
+    }
+}
+
 /// One POST of an intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -199,6 +246,9 @@ pub struct Attempt {
     /// whole ones, `price` is the distance of the net from zero, and `average` stays empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub combo: Option<ComboAttempt>,
+    /// What it met on its way.
+    #[serde(default)]
+    pub trace: Trace,
 }
 
 /// What can happen to an attempt.
@@ -559,6 +609,7 @@ mod tests {
             cancel_at: None,
             reason: None,
             combo: None,
+            trace: Trace::default(),
         }
     }
 

@@ -20,6 +20,8 @@ pub enum FillSource {
     Reconciliation,
     /// Cash settlement at expiry.
     Settlement,
+    /// Given back to its owner, at cost.
+    Handover,
 }
 
 impl FillSource {
@@ -30,12 +32,13 @@ impl FillSource {
             Self::Poll => "poll",
             Self::Reconciliation => "reconciliation",
             Self::Settlement => "settlement",
+            Self::Handover => "handover",
         }
     }
 
     /// Reads a name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Stream, Self::Poll, Self::Reconciliation, Self::Settlement]
+        [Self::Stream, Self::Poll, Self::Reconciliation, Self::Settlement, Self::Handover]
             .into_iter()
             .find(|it| it.as_str() == text)
     }

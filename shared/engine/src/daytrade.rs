@@ -44,6 +44,39 @@ impl Rule {
     }
 }
 
+/// What a client says of its own standing. It can only tighten: whatever it claims beyond what we know is not heard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Claim {
+    /// Day trades in the last five sessions.
+    pub day_trades: Option<u32>,
+    /// What options may cost.
+    pub buying_power: Option<Usd>,
+    /// Whether there is an unmet intraday call.
+    pub intraday_call: Option<bool>,
+}
+
+impl Claim {
+    /// Balances and day trades with the claim heard, as far as it is the stricter.
+    pub fn tighten(&self, balances: &Balances, day_trades: u32) -> (Balances, u32) {
+        let claimed = match self.intraday_call {
+            // A call is an option buying power under zero.
+            Some(true) => Some(self.buying_power.unwrap_or(Usd::ZERO).min(Usd::from_cents(-1))),
+            Some(false) | None => self.buying_power,
+        };
+        let smaller = |known: Option<Usd>| match (known, claimed) {
+            (Some(known), Some(claimed)) => Some(known.min(claimed)),
+            (known, _) => known,
+        };
+        let tightened = Balances {
+            option_buying_power: smaller(balances.option_buying_power),
+            cash_available: smaller(balances.cash_available),
+            ..*balances
+        };
+        (tightened, day_trades.max(self.day_trades.unwrap_or(0)))
+    }
+}
+
 /// What the rule is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question<'a> {
@@ -210,5 +243,46 @@ mod tests {
             ask(Rule::IntradayMargin, &balances(AccountType::Margin, 2_499), 0).reason,
             "zero_dte_floor"
         );
+    }
+
+    #[test]
+    fn the_clients_word_about_its_standing_can_only_tighten() {
+        let known = balances(AccountType::Margin, 20_000);
+        let power = |claim: Claim| claim.tighten(&known, 2);
+        let more = Claim {
+            day_trades: Some(0),
+            buying_power: Some(Usd::from_dollars(1_000_000)),
+            intraday_call: Some(false),
+        };
+        assert_eq!(power(more), (known, 2));
+        let less =
+            Claim { day_trades: Some(3), buying_power: Some(Usd::from_dollars(100)), intraday_call: None };
+        let (tightened, day_trades) = power(less);
+        assert_eq!((tightened.option_buying_power, day_trades), (Some(Usd::from_dollars(100)), 3));
+        let (called, _) = power(Claim { intraday_call: Some(true), ..Claim::default() });
+        assert_eq!(ask(Rule::IntradayMargin, &called, 0).reason, "intraday_margin_call");
+        // What is not known stays unknown, whatever is claimed.
+        let unknown = Balances { option_buying_power: None, ..known };
+        let claim = Claim { buying_power: Some(Usd::from_dollars(9_999)), ..Claim::default() };
+        assert_eq!(claim.tighten(&unknown, 0).0.option_buying_power, None);
+    }
+
+    #[test]
+    fn the_floor_for_0dte_is_the_larger_of_2500_and_two_contracts() {
+        let with = |equity: i64, per_contract: i64| {
+            let balances = balances(AccountType::Margin, equity);
+            let question = Question {
+                rule: Rule::IntradayMargin,
+                balances: &balances,
+                day_trades: 0,
+                debit: Usd::from_dollars(100),
+                per_contract_debit: Usd::from_dollars(per_contract),
+                is_zero_dte: true,
+                zero_dte_floor: Usd::from_dollars(2_500),
+            };
+            check("day_trading", &question).reason
+        };
+        assert_eq!((with(2_499, 100), with(2_500, 100)), ("zero_dte_floor".to_owned(), String::new()));
+        assert_eq!((with(3_999, 2_000), with(4_000, 2_000)), ("zero_dte_floor".to_owned(), String::new()));
     }
 }

@@ -27,6 +27,8 @@ pub const RUNG: Duration = Duration::from_secs(10);
 pub const CONFIRM: Duration = Duration::from_secs(1);
 /// From then on the bid is taken.
 pub const LATE_MINUTES: u32 = 7;
+/// The reason of a close that a flatten at once sends, which is never patient.
+pub const AT_ONCE: &str = "flatten_now";
 /// Series that deliver shares start at 15:15, 12:15 on short days.
 const PHYSICAL_MINUTES: u32 = 45;
 /// How far under intrinsic value a patient offer goes, in dollars a share.
@@ -41,6 +43,24 @@ pub fn is_wanted(switches: &Switches, settings: &UserSettings, owns: bool) -> bo
 /// Contracts of ours by series, from the books.
 pub fn held(owned: &[Owned]) -> Vec<(OccSymbol, u32)> {
     sum(owned.iter().map(|it| (it.series, i64::from(it.held()))))
+}
+
+/// What is ours, with what was opened by hand and handed over: a position is handed over whole, so that in its series
+/// everything the broker shows is closed.
+pub fn with_taken_over(
+    mut owned: Vec<(OccSymbol, u32)>,
+    taken_over: &[(OccSymbol, u32)],
+    positions: &[BrokerPosition],
+) -> Vec<(OccSymbol, u32)> {
+    for (series, _) in taken_over {
+        let long: i64 = positions.iter().filter(|it| it.series == *series).map(|it| it.quantity).sum();
+        let ours: u32 = owned.iter().filter(|it| it.0 == *series).map(|it| it.1).sum();
+        let foreign = u32::try_from(long.saturating_sub(i64::from(ours))).unwrap_or(0);
+        if foreign > 0 {
+            owned.push((*series, foreign));
+        }
+    }
+    owned
 }
 
 /// Contracts of ours by series, from the net executed quantity of today's orders with our tag: the last resort, with the

@@ -108,11 +108,12 @@ impl GateInputs<'_> {
 
 /// Asks every gate, in order.
 pub fn opening(inputs: &GateInputs<'_>) -> Vec<GateCheck> {
-    let ask: [fn(&GateInputs<'_>, &str) -> GateCheck; 14] = [
+    let ask: [fn(&GateInputs<'_>, &str) -> GateCheck; 15] = [
         |it, gate| execution_enabled(&it.standing(), gate),
         |it, gate| four_lights(&it.standing(), gate),
         |it, gate| consent(&it.standing(), gate),
         |it, gate| kill_switch(&it.standing(), gate),
+        |it, gate| reconciliation(&it.standing(), gate),
         |it, gate| session_hours(&it.standing(), gate),
         |it, gate| signal_age(&it.standing(), gate),
         quote,
@@ -200,6 +201,19 @@ pub(crate) fn consent(inputs: &Standing<'_>, gate: &str) -> GateCheck {
 pub(crate) fn kill_switch(inputs: &Standing<'_>, gate: &str) -> GateCheck {
     let state = strictest(&inputs.context.kill);
     GateCheck::holds(gate, state.allows_entries(), state.as_str(), "normal", "kill_switch")
+}
+
+/// No entry of a day before the books and the broker's agreed once. With execution off nothing is sent, and nothing has to
+/// be compared before it.
+pub(crate) fn reconciliation(inputs: &Standing<'_>, gate: &str) -> GateCheck {
+    let required = "books that agreed with the broker's today";
+    match inputs.context.agreed_at {
+        Some(at) => GateCheck::holds(gate, true, at, required, ""),
+        None if !inputs.switches.execution_enabled => {
+            GateCheck::holds(gate, true, "execution is off", required, "")
+        }
+        None => GateCheck::missing(gate, required, "not_reconciled"),
+    }
 }
 
 pub(crate) fn session_hours(inputs: &Standing<'_>, gate: &str) -> GateCheck {

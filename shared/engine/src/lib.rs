@@ -1,9 +1,11 @@
 //! Decides: bars, setups, selection, sizing, walks, the flatten plan, reports. Same inputs, same answer.
 
 pub mod bars;
+pub mod behaviour;
 pub mod combo;
 pub mod context;
 pub mod daytrade;
+pub mod fidelity;
 pub mod flatten;
 pub mod gates;
 pub mod pricing;
@@ -16,4 +18,5 @@ pub mod setups;
 pub mod sizing;
 #[cfg(test)]
 mod testing;
+pub mod trips;
 pub mod walk;

@@ -81,6 +81,9 @@ pub struct Profile {
     pub macro_floor: Option<f64>,
 }
 
+/// Every profile whose setups this build trades.
+pub const KNOWN: [&str; 1] = ["orb-v1"];
+
 impl Profile {
     /// The first profile of the `orb_breakout` family.
     pub fn orb_v1() -> Self {

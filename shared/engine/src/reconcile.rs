@@ -3,19 +3,23 @@
 //! Nothing here changes a position: a difference names the intents whose next step asks the broker again. What carries no
 //! tag of ours is foreign: labelled, shown, never a fault.
 
+mod cash;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::calendar::last_trade;
 use domain::combo::OwnedCombo;
 use domain::ids::{IntentId, OrderTag};
-use domain::intent::IntentState;
+use domain::intent::{IntentState, OrderIntent, Origin};
 use domain::order::{Attempt, BrokerOrder};
 use domain::planted::{self, Bug};
-use domain::ports::{Difference, DifferenceKind, IntentView};
+use domain::ports::{Difference, DifferenceKind, IntentView, Snapshot};
 use domain::position::{BrokerPosition, Owned};
 use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
+
+use crate::flatten::{AT_ONCE, LATE_MINUTES};
 
 /// A submission without an answer is its own follow-ups' business until it is this old.
 pub const SUBMISSION_AGE_MAX: Duration = Duration::from_secs(30);
@@ -27,6 +31,9 @@ pub const ENTRY_AGE_MAX: Duration = Duration::from_secs(60);
 pub const PROTECTION_AGE_MAX: Duration = Duration::from_secs(7 * 60);
 /// The broker's lists may lag an order, and its averages a fill, by this much.
 pub const LAG_MAX: Duration = Duration::from_secs(5);
+
+/// How long before the last trade a scheduled flatten stops being patient.
+const LATE: Duration = Duration::from_secs(60 * LATE_MINUTES as u64);
 
 /// What is compared.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +48,10 @@ pub struct Books<'a> {
     pub positions: &'a [BrokerPosition],
     /// The broker's orders of today.
     pub orders: &'a [BrokerOrder],
+    /// What was opened by hand and handed over: closed with ours.
+    pub taken_over: &'a [(OccSymbol, u32)],
+    /// The session's balances as they were stored, in order.
+    pub snapshots: &'a [Snapshot],
     /// Market time.
     pub now: UtcNanos,
 }
@@ -79,6 +90,7 @@ pub fn diff(books: &Books<'_>) -> Findings {
         }
     }
     compare_positions(books, &mut found);
+    cash::compare(books, &mut found);
     Findings {
         differences: found.differences.into_iter().collect(),
         steps: found.steps.into_iter().collect(),
@@ -177,7 +189,7 @@ fn compare_intent(books: &Books<'_>, view: &IntentView, found: &mut Found) {
         found.steps.insert(id);
     }
     let started = view.attempts.first().map_or(view.intent.head().decided_at, |it| it.marked_at);
-    let age = books.now.since(started);
+    let age = books.now.since(started.max(patient_until(&view.intent)));
     match view.state {
         // It rests for as long as something is held; one that nobody looked at for so long lost its follow-up.
         IntentState::Ready | IntentState::Working if view.intent.head().action.protects() => {
@@ -203,6 +215,19 @@ fn compare_intent(books: &Books<'_>, view: &IntentView, found: &mut Found) {
         }
         IntentState::Ready | IntentState::Working => {}
         IntentState::Blocked | IntentState::WouldSubmit | IntentState::Done => {}
+    }
+}
+
+/// Until when an intent is in no hurry: a scheduled flatten works its offers down for minutes before it takes the bid, and
+/// is not stuck while it does.
+fn patient_until(intent: &OrderIntent) -> UtcNanos {
+    let head = intent.head();
+    let OrderIntent::Closing(closing) = intent else { return head.decided_at };
+    match head.origin {
+        Origin::Flatten(_) if closing.reason != AT_ONCE => {
+            last_trade(&head.series).map_or(head.decided_at, |it| it.minus(LATE))
+        }
+        Origin::Flatten(_) | Origin::Setup(_) | Origin::Decision(_) => head.decided_at,
     }
 }
 
@@ -247,6 +272,8 @@ fn compare_positions(books: &Books<'_>, found: &mut Found) {
             // The broker shows settled series until its overnight processing.
             continue;
         }
+        let is_handed_over = books.taken_over.iter().any(|it| it.0 == series);
+        let foreign = if is_handed_over { "taken_over" } else { "none" };
         let net = tagged_net(books.orders, &series);
         let lag = in_flight(books, &series);
         // A short is compared as a long is, the other way round.
@@ -255,9 +282,9 @@ fn compare_positions(books: &Books<'_>, found: &mut Found) {
             (ours.saturating_mul(sign), broker.saturating_mul(sign), net.saturating_mul(sign));
         let (kind, cure) = match (held, shown) {
             _ if is_over => (DifferenceKind::MissingAtBroker, "mark"),
-            (0, _) if net == 0 => (DifferenceKind::Foreign, "none"),
+            (0, _) if net == 0 => (DifferenceKind::Foreign, foreign),
             (0, _) => (DifferenceKind::UnknownAtBroker, "adopt"),
-            (_, shown) if shown > held && net <= held => (DifferenceKind::Foreign, "none"),
+            (_, shown) if shown > held && net <= held => (DifferenceKind::Foreign, foreign),
             (_, shown) if shown > held => (DifferenceKind::QuantityMismatch, "adopt"),
             (_, shown) => {
                 let cure = if net < held || !lag.is_empty() { "re_ask" } else { "alert" };

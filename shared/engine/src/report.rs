@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 use domain::account::AccountRef;
 use domain::books::SETTLEMENT;
 use domain::calendar::Session;
+use domain::expiry::Expiry;
 use domain::ids::{IntentId, SetupId};
 use domain::intent::{IntentState, OpeningIntent, OrderIntent};
 use domain::money::{CONTRACT_MULTIPLIER, Side, TickGrid, Usd};
 use domain::ports::{DayBook, Difference, IntentView, SetupBook};
-use domain::position::{Fill, Owned};
+use domain::position::{Fill, FillSource, Owned};
 use domain::setup::{Direction, SetupKind, SetupState};
 use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
@@ -79,6 +80,9 @@ pub struct AccountReport {
     pub differences: Vec<Difference>,
     /// Equity in the first and the last balances of the day.
     pub equity: Option<(Usd, Usd)>,
+    /// What was held past its last trade: provisional until the broker showed what became of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expiries: Vec<Expiry>,
 }
 
 /// Sums over trades.
@@ -269,6 +273,7 @@ impl AccountReport {
             reconciled_at: book.reconciled_at,
             differences: book.differences.clone(),
             equity: equity.map(|(a, b)| (a.balances.total_equity, b.balances.total_equity)),
+            expiries: book.expiries.clone(),
         }
     }
 
@@ -296,6 +301,12 @@ impl AccountReport {
                 &mut text,
                 format_args!("  {kind}: {} (ours: {ours}; broker: {broker}) -> {}", it.about, it.cure),
             );
+        }
+        for it in &self.expiries {
+            let provisional = if it.status.is_provisional() { " (provisional)" } else { "" };
+            let cash = it.cash().map_or_else(|| "not known yet".to_owned(), |it| it.to_string());
+            let (status, series, contracts) = (it.status.as_str(), it.series, it.contracts);
+            line(&mut text, format_args!("  {status}: {contracts} {series}, cash {cash}{provisional}"));
         }
         line(&mut text, format_args!("  {}", sums(&self.totals)));
         if let Some((from, to)) = self.equity {
@@ -477,7 +488,10 @@ fn trade(book: &DayBook, view: &IntentView, opening: &OpeningIntent, owned: &Own
 /// Exits that name their entry, and its settlement.
 fn named_exits(book: &DayBook, entry: &IntentView, opening: IntentId) -> Vec<ExitLine> {
     let settled: Vec<&Fill> = entry.fills.iter().filter(|it| it.attempt == SETTLEMENT).collect();
-    let settled = exit_line("settlement", "cash settlement", &settled, 0);
+    let by_hand = settled.iter().any(|it| it.source == FillSource::Handover);
+    let (action, reason) =
+        if by_hand { ("handover", "taken back by its owner") } else { ("settlement", "cash settlement") };
+    let settled = exit_line(action, reason, &settled, 0);
     let closings = book.intents.iter().filter_map(|view| match &view.intent {
         OrderIntent::Closing(it) if it.opening == Some(opening) => Some((view, it)),
         OrderIntent::Closing(_)

@@ -143,6 +143,7 @@ pub(crate) fn context(now: UtcNanos) -> OpeningContext {
         }),
         kill: Vec::new(),
         snapshot: Some(Snapshot { at: now, balances: balances(50_000) }),
+        agreed_at: Some(now),
         day: DayRisk::default(),
         owned_series: Vec::new(),
     }
@@ -176,6 +177,7 @@ pub(crate) fn view(
         cancel_at: None,
         reason: None,
         combo: None,
+        trace: Default::default(),
     };
     let fill = Fill {
         intent: head.id,

@@ -73,6 +73,7 @@ mod combos;
 mod control;
 mod fills;
 mod intents;
+mod members;
 mod outbox;
 mod positions;
 mod protect;
@@ -147,6 +148,7 @@ pub fn cases<L: Ledger>() -> Vec<Case<L>> {
         risk::cases(),
         outbox::cases(),
         control::cases(),
+        members::cases(),
     ];
     parts.into_iter().flatten().collect()
 }

@@ -20,7 +20,7 @@ use domain::money::{Price, Side, Usd};
 use domain::order::{Attempt, AttemptState};
 use domain::ports::{
     Answer, CredentialChange, Fence, IntentView, Ledger, LedgerError, MarkRequest, NewIntent, Progress,
-    Snapshot,
+    ReconciliationRun, Snapshot,
 };
 use domain::position::{Fill, FillSource};
 use domain::setup::{
@@ -77,6 +77,20 @@ pub const fn balances() -> Balances {
 /// [`balances`] as stored at an instant.
 pub const fn snapshot(at: UtcNanos) -> Snapshot {
     Snapshot { at, balances: balances() }
+}
+
+/// The account's books compared before the open, and found to agree.
+///
+/// # Errors
+/// The ledger's.
+pub async fn agree<L: Ledger>(ledger: &L, account: &AccountRef) -> Result<(), LedgerError> {
+    let run = ReconciliationRun {
+        at: at(9, 29, 0),
+        differences: Vec::new(),
+        steps: Vec::new(),
+        alerts: Vec::new(),
+    };
+    ledger.record_reconciliation(account, &run).await
 }
 
 /// The settings of a user who lets us trade.
@@ -145,7 +159,7 @@ pub fn setup(n: u8) -> Setup {
         session: SESSION,
         symbol: Underlying::SPX,
         kind: SetupKind::OrbBreakout,
-        profile: "sample".to_owned(),
+        profile: "orb-v1".to_owned(),
         direction: Direction::Long,
         state: SetupState::Forming,
         sequence: 0,
@@ -289,6 +303,7 @@ pub fn mark(view: &IntentView, fence: Fence, quantity: u32, at: UtcNanos) -> Mar
         quantity,
         price: Price::from_cents(240),
         combo: None,
+        arrival: None,
         kill_scopes: if opens { scopes(&head.account) } else { Vec::new() },
         gates: Vec::new(),
         at,

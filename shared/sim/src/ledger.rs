@@ -25,6 +25,7 @@
 
 mod act;
 mod breakable;
+mod members;
 mod port;
 mod read;
 mod state;

@@ -4,6 +4,7 @@
 //! lines are read in pages and the hashes are computed here: a line that was changed, taken out or put in breaks its
 //! account's chain at that place, whoever had the database.
 
+use data_encoding::HEXLOWER;
 use domain::account::AccountRef;
 use domain::ports::LedgerError;
 use serde::Serialize;
@@ -77,7 +78,7 @@ async fn chain(store: &Store, account: AccountRef) -> Result<Chain, LedgerError>
             None => {}
         }
     };
-    Ok(Chain { account, lines: link.no, head: hex(&link.hash), broken })
+    Ok(Chain { account, lines: link.no, head: HEXLOWER.encode(&link.hash), broken })
 }
 
 async fn head(store: &Store, account: &AccountRef) -> Result<Option<Head>, LedgerError> {
@@ -157,15 +158,6 @@ impl Link {
             Some(_) | None => None,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, it| {
-        // Writing to a string cannot fail.
-        write!(text, "{it:02x}").ok();
-        text
-    })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::views::{column, json, only, view, views};
 /// The broker every account is at, as the kill switch names it.
 const BROKER: &str = "tradier";
 
-/// A row of the switch: scope, state, version, instant, reason.
+/// A row of the switch: scope, state, version, instant, reason, who.
 pub(crate) fn kill_row(what: &'static str, row: &Row) -> Result<KillRow, LedgerError> {
     let (scope, state): (&str, &str) = (column(what, row, 0)?, column(what, row, 1)?);
     Ok(KillRow {
@@ -28,6 +28,7 @@ pub(crate) fn kill_row(what: &'static str, row: &Row) -> Result<KillRow, LedgerE
         version: column(what, row, 2)?,
         flipped_at: UtcNanos(column(what, row, 3)?),
         reason: column(what, row, 4)?,
+        by: column(what, row, 5)?,
     })
 }
 
@@ -40,7 +41,8 @@ pub(crate) fn stopping(rows: &[KillRow]) -> Option<KillRow> {
 
 pub(crate) async fn kill_switch(store: &Store) -> Result<Vec<KillRow>, LedgerError> {
     const WHAT: &str = "kill_switch";
-    const SQL: &str = "SELECT scope, state, version, flipped_ns, reason FROM kill_switch WHERE version > 0";
+    const SQL: &str =
+        "SELECT scope, state, version, flipped_ns, reason, flipped_by FROM kill_switch WHERE version > 0";
     let rows = Tx::read(store, WHAT, None, SQL, &[]).await?;
     let mut rows: Vec<KillRow> = rows.iter().map(|it| kill_row(WHAT, it)).collect::<Result<_, _>>()?;
     rows.sort_by(|a, b| a.scope.cmp(&b.scope));
@@ -50,13 +52,12 @@ pub(crate) async fn kill_switch(store: &Store) -> Result<Vec<KillRow>, LedgerErr
 /// The row is made where it is missing, then held FOR UPDATE: marks that hold it FOR SHARE end first, later ones wait.
 const MAKE: &str = "INSERT INTO kill_switch (scope, state, version, flipped_ns, flipped_by, reason)
     VALUES ($1, 'normal', 0, 0, '', '') ON CONFLICT DO NOTHING";
-const HOLD: &str =
-    "SELECT scope, state, version, flipped_ns, reason FROM kill_switch WHERE scope = $1 FOR UPDATE";
+const HOLD: &str = "SELECT scope, state, version, flipped_ns, reason, flipped_by FROM kill_switch WHERE scope = $1 FOR UPDATE";
 const FLIP: &str = "WITH flip AS (UPDATE kill_switch SET state = $2, version = version + 1, flipped_ns = $3, flipped_by = $4,
         reason = $5 WHERE scope = $1 RETURNING *),
     kept AS (INSERT INTO kill_flips (scope, version, state, flipped_ns, flipped_by, reason)
         SELECT scope, version, state, flipped_ns, flipped_by, reason FROM flip)
-    SELECT scope, state, version, flipped_ns, reason FROM flip";
+    SELECT scope, state, version, flipped_ns, reason, flipped_by FROM flip";
 
 pub(crate) async fn flip(store: &Store, flip: &KillFlip) -> Result<KillRow, LedgerError> {
     const WHAT: &str = "flip_kill_switch";
@@ -65,6 +66,10 @@ pub(crate) async fn flip(store: &Store, flip: &KillFlip) -> Result<KillRow, Ledg
     let (tx, rows) = Tx::open(store, WHAT, None, &[(MAKE, &key), (HOLD, &key)]).await?;
     let old = kill_row(WHAT, only(WHAT, rows.last().map_or(&[], Vec::as_slice))?)?;
     if old.version > 0 && old.state == flip.state && old.flipped_at == flip.at {
+        tx.rollback().await?;
+        return Ok(old);
+    }
+    if flip.if_version.is_some_and(|it| it != old.version) {
         tx.rollback().await?;
         return Ok(old);
     }

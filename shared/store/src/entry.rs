@@ -17,16 +17,21 @@ const WRITE: &str = concat!(
     "WITH w AS (UPDATE order_intents SET state = $2, reason = $3, stop_requested = $4, version = $5, gates = gates || $6
         WHERE intent_id = $1 RETURNING account_id, user_id),
     a AS (INSERT INTO order_attempts (intent_id, no, account_id, user_id, state, broker_order, side, quantity, price_cents,
-            rung, executed, average, marked_ns, repriced_ns, cancel_ns, reason, combo)
+            rung, executed, average, marked_ns, repriced_ns, cancel_ns, reason, arrival_bid_cents, arrival_ask_cents,
+            acked_ns, filled_ns, combo)
         SELECT $1, x.no, w.account_id, w.user_id, x.state, x.\"brokerOrder\", x.side, x.quantity, x.price, x.rung,
-            x.executed, ", dollars!("x.average"), ", x.\"markedAt\", x.\"repricedAt\", x.\"cancelAt\", x.reason, x.combo
+            x.executed, ", dollars!("x.average"), ", x.\"markedAt\", x.\"repricedAt\", x.\"cancelAt\", x.reason,
+            (x.trace -> 'arrival' ->> 'bid')::bigint, (x.trace -> 'arrival' ->> 'ask')::bigint,
+            (x.trace ->> 'ackedAt')::bigint, (x.trace ->> 'filledAt')::bigint, x.combo
         FROM w, jsonb_to_recordset($7) AS x(no integer, state text, \"brokerOrder\" bigint, side text, quantity bigint,
             price bigint, rung integer, executed bigint, average bigint, \"markedAt\" bigint, \"repricedAt\" bigint,
-            \"cancelAt\" bigint, reason text, combo jsonb)
+            \"cancelAt\" bigint, reason text, trace jsonb, combo jsonb)
         ON CONFLICT (intent_id, no) DO UPDATE SET state = excluded.state, broker_order = excluded.broker_order,
             price_cents = excluded.price_cents, rung = excluded.rung, executed = excluded.executed,
             average = excluded.average, repriced_ns = excluded.repriced_ns, cancel_ns = excluded.cancel_ns,
-            reason = excluded.reason, combo = excluded.combo),
+            reason = excluded.reason, arrival_bid_cents = excluded.arrival_bid_cents,
+            arrival_ask_cents = excluded.arrival_ask_cents, acked_ns = excluded.acked_ns, filled_ns = excluded.filled_ns,
+            combo = excluded.combo),
     f AS (INSERT INTO fills (intent_id, attempt_no, series, to_quantity, from_quantity, account_id, user_id, side, price,
             fees, at_ns, source)
         SELECT $1, x.attempt, x.series, x.\"to\", x.\"from\", w.account_id, w.user_id, x.side, ", dollars!("x.price"), ", ",

@@ -26,6 +26,12 @@ use crate::pool::Store;
 use crate::tx::{Params, Tx};
 use crate::views::{ViewRow, column, json, view, views};
 
+/// The code that decided and sent, as the audit keeps it: the commit where the build names it, else the package's version.
+pub(crate) const CODE_VERSION: &str = match option_env!("CLAXTON_COMMIT") {
+    Some(commit) => commit,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// The intent of the account with what is recorded of it.
 const ONE: &str =
     concat!("SELECT ", view!(), " FROM order_intents i WHERE i.intent_id = $1 AND i.account_id = $2");
@@ -48,7 +54,8 @@ const RECORD: &str = concat!(
             1, $20, $21, $22, $28, $29 FROM opened WHERE fits
         ON CONFLICT (intent_id) DO NOTHING RETURNING account_id, user_id),
     l AS (INSERT INTO audit (account_id, user_id, at_ns, what, about, body)
-        SELECT account_id, user_id, $23, $24, $1, jsonb_build_object('state', $18::text, 'reason', $19::text, 'gates', $20::jsonb)
+        SELECT account_id, user_id, $23, $24, $1, jsonb_build_object('state', $18::text, 'reason', $19::text, 'gates', $20::jsonb,
+            'code', $30::text, 'profile', (SELECT s.body ->> 'profile' FROM setup_instances s WHERE s.setup_id = $5))
         FROM w),
     ",
     SEND!("$25", "$26", "$27", "(SELECT count(*) FROM w) > 0"),
@@ -169,6 +176,7 @@ pub(crate) async fn record(store: &Store, new: &NewIntent) -> Result<Recorded, L
             (&letters.due, Type::INT8_ARRAY),
             (&decision, Type::TEXT),
             (&structure, Type::TEXT),
+            (&CODE_VERSION, Type::TEXT),
         ],
     )
     .await?;
@@ -192,7 +200,7 @@ const HOLD_SWITCH: &str = "INSERT INTO kill_switch (scope, state, version, flipp
     SELECT scope, 'normal', 0, 0, '', '' FROM unnest($1::text[]) AS scope
     WHERE NOT EXISTS (SELECT FROM kill_switch k WHERE k.scope = scope.scope)
     ORDER BY scope ON CONFLICT DO NOTHING";
-const READ_SWITCH: &str = "SELECT scope, state, version, flipped_ns, reason FROM kill_switch
+const READ_SWITCH: &str = "SELECT scope, state, version, flipped_ns, reason, flipped_by FROM kill_switch
     WHERE scope = ANY ($1) ORDER BY scope FOR SHARE";
 
 pub(crate) async fn mark(store: &Store, request: &MarkRequest) -> Result<Marking, LedgerError> {
@@ -234,7 +242,7 @@ async fn marked(locked: Locked, request: &MarkRequest) -> Result<Marking, Ledger
     let tag = OrderTag { intent: request.intent, attempt: request.attempt };
     let body = serde_json::json!({
         "attempt": request.attempt.0, "quantity": request.quantity, "priceCents": request.price.cents(),
-        "version": after.view.version, "fence": request.fence.0, "gates": value(&request.gates),
+        "version": after.view.version, "fence": request.fence.0, "gates": value(&request.gates), "code": CODE_VERSION,
     });
     let line = Line { at: request.at, what: format!("submitting {tag}"), body: &body };
     write(locked.tx, &after, &request.gates, Some(request.follow_up), &[], line).await?;

@@ -17,6 +17,7 @@ mod error;
 mod ingest;
 mod intents;
 mod ledger;
+mod members;
 pub mod migrate;
 mod money;
 mod outbox;

@@ -19,7 +19,7 @@ pub struct Migration {
 }
 
 /// Every migration, in order.
-pub const MIGRATIONS: [Migration; 5] = [
+pub const MIGRATIONS: [Migration; 9] = [
     Migration { version: 1, name: "0001_ledger", sql: include_str!("../../../migrations/0001_ledger.sql") },
     Migration { version: 2, name: "0002_api", sql: include_str!("../../../migrations/0002_api.sql") },
     Migration { version: 3, name: "0003_audit", sql: include_str!("../../../migrations/0003_audit.sql") },
@@ -32,6 +32,18 @@ pub const MIGRATIONS: [Migration; 5] = [
         version: 5,
         name: "0005_structures",
         sql: include_str!("../../../migrations/0005_structures.sql"),
+    },
+    Migration { version: 6, name: "0006_books", sql: include_str!("../../../migrations/0006_books.sql") },
+    Migration { version: 7, name: "0007_members", sql: include_str!("../../../migrations/0007_members.sql") },
+    Migration {
+        version: 8,
+        name: "0008_fidelity",
+        sql: include_str!("../../../migrations/0008_fidelity.sql"),
+    },
+    Migration {
+        version: 9,
+        name: "0009_readings",
+        sql: include_str!("../../../migrations/0009_readings.sql"),
     },
 ];
 

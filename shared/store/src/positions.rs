@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::account::{AccountRef, CredentialRecord, CredentialStatus, UserSettings};
 use domain::books::{self, session_span};
 use domain::combo::OwnedCombo;
+use domain::expiry::Expiry;
 use domain::ids::{IntentId, SetupId};
 use domain::kill::{KillRow, KillScope, KillState};
 use domain::ports::{
@@ -113,6 +114,7 @@ struct ContextRow {
     credential: Option<Credential>,
     kill: Vec<Kill>,
     snapshot: Option<Snapshot>,
+    agreed_at: Option<UtcNanos>,
     views: Vec<ViewRow>,
 }
 
@@ -131,6 +133,7 @@ struct Kill {
     state: KillState,
     version: i64,
     at: UtcNanos,
+    by: String,
     reason: String,
 }
 
@@ -148,24 +151,36 @@ pub(crate) async fn opening_context(
                 'environment', environment), 'secret', secret, 'last4', last4, 'status', status, 'proof', proof_ns)
                 FROM broker_credentials WHERE account_id = $1),
             'kill', (SELECT COALESCE(jsonb_agg(jsonb_build_object('scope', scope, 'state', state, 'version', version,
-                'at', flipped_ns, 'reason', reason)), '[]') FROM kill_switch WHERE scope = ANY ($4) AND version > 0),
+                'at', flipped_ns, 'by', flipped_by, 'reason', reason)), '[]') FROM kill_switch WHERE scope = ANY ($4) AND version > 0),
             'snapshot', (SELECT body FROM portfolio_snapshots WHERE account_id = $1 ORDER BY at_ns DESC LIMIT 1),
+            'agreed_at', (SELECT min(at_ns) FROM reconciliation_runs WHERE account_id = $1 AND at_ns >= $5 AND at_ns < $6
+                AND faults = 0),
             'views', (SELECT COALESCE(jsonb_agg(", view!(), "), '[]') FROM order_intents i WHERE ", live!(), "))"
     );
-    let since = session_span(session).0.minus(DAY_TRADE_WINDOW);
+    let (from, until) = session_span(session);
+    let since = from.minus(DAY_TRADE_WINDOW);
     let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-    let params: [(&(dyn ToSql + Sync), Type); 4] = [
+    let params: [(&(dyn ToSql + Sync), Type); 6] = [
         (&account.account.0, Type::UUID),
         (&since.0, Type::INT8),
         (&account.user.0, Type::UUID),
         (&scopes, Type::TEXT_ARRAY),
+        (&from.0, Type::INT8),
+        (&until.0, Type::INT8),
     ];
     let rows = Tx::read(store, WHAT, Some(account.user), SQL, &params).await?;
     let row: ContextRow = json(WHAT, only(WHAT, &rows)?, 0)?;
     let kill = |it: Kill| {
         let scope =
             KillScope::parse(&it.scope).ok_or_else(|| corrupt(WHAT, format!("no scope {}", it.scope)))?;
-        Ok(KillRow { scope, state: it.state, version: it.version, flipped_at: it.at, reason: it.reason })
+        Ok(KillRow {
+            scope,
+            state: it.state,
+            version: it.version,
+            flipped_at: it.at,
+            by: it.by,
+            reason: it.reason,
+        })
     };
     let mut kill: Vec<KillRow> = row.kill.into_iter().map(kill).collect::<Result<_, LedgerError>>()?;
     kill.sort_by(|a, b| a.scope.cmp(&b.scope));
@@ -181,6 +196,7 @@ pub(crate) async fn opening_context(
         }),
         kill,
         snapshot: row.snapshot,
+        agreed_at: row.agreed_at,
         day: books::day_risk(&views, session),
         owned_series: books::owned_series(&views),
         open_legs: books::open_legs(&views),
@@ -308,6 +324,7 @@ struct DayRow {
     snapshots: Vec<Snapshot>,
     reconciled_at: Option<UtcNanos>,
     differences: Vec<Difference>,
+    expiries: Vec<Expiry>,
 }
 
 pub(crate) async fn day_book(
@@ -327,11 +344,18 @@ pub(crate) async fn day_book(
             'reconciledAt', (SELECT at_ns FROM run),
             'differences', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', kind, 'about', about, 'ours', ours,
                 'broker', broker, 'cure', cure) ORDER BY no), '[]') FROM reconciliation_differences
-                WHERE account_id = $1 AND at_ns = (SELECT at_ns FROM run)))"
+                WHERE account_id = $1 AND at_ns = (SELECT at_ns FROM run)),
+            'expiries', (SELECT COALESCE(jsonb_agg(body ORDER BY opening_id), '[]') FROM expiries WHERE account_id = $1
+                AND (expiry = $4::text::date OR (status = 'expired_pending' AND expiry < $4::text::date))))"
     );
     let (from, until) = session_span(session);
-    let params: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&account.account.0, Type::UUID), (&from.0, Type::INT8), (&until.0, Type::INT8)];
+    let today = session.to_string();
+    let params: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&account.account.0, Type::UUID),
+        (&from.0, Type::INT8),
+        (&until.0, Type::INT8),
+        (&today, Type::TEXT),
+    ];
     let rows = Tx::read(store, WHAT, Some(account.user), SQL, &params).await?;
     let row: DayRow = json(WHAT, only(WHAT, &rows)?, 0)?;
     let views = |rows: Vec<ViewRow>| ordered(rows.into_iter().map(IntentView::from).collect());
@@ -345,6 +369,7 @@ pub(crate) async fn day_book(
         snapshots: row.snapshots,
         differences: row.differences,
         reconciled_at: row.reconciled_at,
+        expiries: row.expiries,
     })
 }
 

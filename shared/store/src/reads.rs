@@ -51,6 +51,14 @@ pub async fn order(store: &Store, user: UserId, asked: &str) -> Result<Value, Le
     json("api_order", only("api_order", &rows)?, 0)
 }
 
+/// The last reconciliation of each account in a session: what differed, what was handed over, what expired.
+///
+/// # Errors
+/// [`LedgerError`] when the database does not answer.
+pub async fn reconciliation(store: &Store, user: UserId, session: Date) -> Result<Value, LedgerError> {
+    read(store, "api_reconciliation", user, "SELECT api_reconciliation($1::text::date)", Some(session)).await
+}
+
 /// Every series traded, with what is held of it.
 ///
 /// # Errors

@@ -22,7 +22,10 @@ macro_rules! view {
                     'brokerOrder', a.broker_order, 'side', a.side, 'quantity', a.quantity, 'price', a.price_cents,
                     'rung', a.rung, 'executed', a.executed, 'average', ",
             $crate::money::e4!("a.average"),
-            ", 'markedAt', a.marked_ns, 'repricedAt', a.repriced_ns, 'cancelAt', a.cancel_ns, 'reason', a.reason, 'combo', a.combo)
+            ", 'markedAt', a.marked_ns, 'repricedAt', a.repriced_ns, 'cancelAt', a.cancel_ns, 'reason', a.reason, 'combo', a.combo,
+                    'trace', jsonb_build_object('arrival', CASE WHEN a.arrival_bid_cents IS NOT NULL THEN
+                        jsonb_build_object('bid', a.arrival_bid_cents, 'ask', a.arrival_ask_cents) END,
+                        'ackedAt', a.acked_ns, 'filledAt', a.filled_ns))
                     ORDER BY a.no), '[]') FROM order_attempts a WHERE a.intent_id = i.intent_id),
                 'fills', (SELECT COALESCE(jsonb_agg(jsonb_build_object('intent', f.intent_id,
                     'attempt', f.attempt_no, 'series', f.series, 'side', f.side, 'from', f.from_quantity,

@@ -116,3 +116,81 @@ fn a_flatten_is_of_ones_own_unless_the_operator_says_otherwise() {
     // The first one is asked for once.
     assert_eq!(flattened(&ledger), [sample::user(1), sample::user(2)]);
 }
+
+fn observed(
+    ledger: &MemLedger,
+    now: UtcNanos,
+    ratio: f64,
+    regime_failed: Option<bool>,
+) -> Vec<(String, KillState)> {
+    let clock = Stands(now);
+    let control = Control { ledger, clock: &clock };
+    let reading = Reading { at: now, vix_ratio: Some(ratio), macro_window: Some(false), regime_failed };
+    let rows = run(control.observe(&reading, &Reach::default())).unwrap();
+    rows.into_iter().map(|it| (it.by, it.state)).collect()
+}
+
+#[test]
+fn a_system_trip_lets_go_ten_minutes_after_its_cause_and_an_operators_does_not() {
+    let ledger = enrolled();
+    let minute = |n: u32| at(11, n, 0);
+    let vix = |state| vec![("system:vix".to_owned(), state)];
+    assert_eq!(observed(&ledger, minute(0), 1.01, None), vix(KillState::SafeMode));
+    assert_eq!(observed(&ledger, minute(1), 1.05, None), []);
+    for n in 2..12 {
+        assert_eq!(observed(&ledger, minute(n), 0.96, None), [], "minute {n}");
+    }
+    assert_eq!(observed(&ledger, minute(12), 0.96, None), vix(KillState::Normal));
+    flip(&ledger, Role::Operator, "strategy:credit", "safe_mode").unwrap();
+    for n in 13..30 {
+        assert_eq!(observed(&ledger, minute(n), 0.90, None), [], "minute {n}");
+    }
+}
+
+#[test]
+fn what_an_operator_stopped_a_little_is_stopped_more_and_still_ends_by_the_operator() {
+    let ledger = enrolled();
+    flip(&ledger, Role::Operator, "global", "no_entries").unwrap();
+    let by = format!("operator:{}", sample::user(1));
+    assert_eq!(observed(&ledger, at(11, 1, 0), 0.9, Some(true)), [(by, KillState::SafeMode)]);
+    for n in 2..20 {
+        assert_eq!(observed(&ledger, at(11, n, 0), 0.9, Some(false)), [], "minute {n}");
+    }
+}
+
+#[test]
+fn a_hard_stop_is_on_its_way_at_the_instant_of_the_flip_and_with_the_market_closed_in_the_next_session() {
+    let flattens = |now: UtcNanos| {
+        let ledger = enrolled();
+        let clock = Stands(now);
+        let control = Control { ledger: &ledger, clock: &clock };
+        run(control.flip(KillScope::Global, KillState::HardStop, "operator", "a test")).unwrap();
+        let rows = run(ledger.due_outbox(now, 100)).unwrap();
+        let of = |message: &Message| match message {
+            Message::Flatten { session, at_once: true, .. } => Some(session.to_string()),
+            Message::Flatten { .. }
+            | Message::Step { .. }
+            | Message::BrokerOrder { .. }
+            | Message::Transition { .. }
+            | Message::Alert { .. } => None,
+        };
+        rows.iter().filter_map(|it| of(&it.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(flattens(at(11, 0, 0)), ["2026-11-20"; 2]);
+    assert_eq!(flattens(at(8, 0, 0)), ["2026-11-20"; 2]);
+    // A Friday evening: Monday.
+    assert_eq!(flattens(at(17, 0, 0)), ["2026-11-23"; 2]);
+}
+
+#[test]
+fn readings_are_posted_by_the_operator_alone() {
+    let ledger = enrolled();
+    let post = |role, body: &str| match call(&ledger, role, "POST", "/v1/kill-switch/readings", body) {
+        Ok(answer) => answer.status,
+        Err(problem) => problem.status,
+    };
+    assert_eq!(post(Role::Member, r#"{"vix": 20, "vix3m": 21}"#), 403);
+    assert_eq!(post(Role::Operator, r#"{"vix": 20, "vix3m": 0}"#), 400);
+    assert_eq!(post(Role::Operator, r#"{"vix": 22, "vix3m": 21}"#), 200);
+    assert_eq!(run(ledger.kill_switch()).unwrap()[0].state, KillState::SafeMode);
+}

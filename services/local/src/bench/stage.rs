@@ -16,7 +16,8 @@ use domain::chain::ChainSnapshot;
 use domain::ids::{AccountNumber, ChainId, SetupId};
 use domain::market::{MarketEvent, MarketSource as _, SourceProfile};
 use domain::ports::{
-    BrokerPort as _, Brokers as _, Clock as _, CredentialChange, Ledger as _, Message, Queue, Snapshot,
+    BrokerPort as _, Brokers as _, Clock as _, CredentialChange, Ledger as _, Message, Queue,
+    ReconciliationRun, Snapshot,
 };
 use domain::setup::{SetupState, TransitionRecord};
 use domain::time::UtcNanos;
@@ -220,6 +221,10 @@ impl Stage {
         let now = self.clock.now();
         simulated::enrol(&self.ledger, &self.secrets, std::slice::from_ref(member), now).await?;
         let balances = self.brokers.account(&member.account).await?.balances().await?;
+        // No entry before the books agreed with the broker's once that day.
+        let agreed =
+            ReconciliationRun { at: now, differences: Vec::new(), steps: Vec::new(), alerts: Vec::new() };
+        self.ledger.record_reconciliation(&member.account, &agreed).await?;
         Ok(self.ledger.record_snapshot(&member.account, &Snapshot { at: now, balances }, "bench").await?)
     }
 

@@ -69,7 +69,15 @@ impl Function {
             ("GET" | "PUT" | "DELETE", "/v1/credentials") | ("POST", "/v1/credentials/test") => {
                 Some(Self::Credentials)
             }
-            ("PUT", "/v1/kill-switch") | ("POST", "/v1/flatten") => Some(Self::Control),
+            ("PUT", "/v1/kill-switch" | "/v1/consent")
+            | (
+                "POST",
+                "/v1/flatten"
+                | "/v1/kill-switch/readings"
+                | "/v1/positions/take-over"
+                | "/v1/positions/mine-now",
+            ) => Some(Self::Control),
+            ("POST", _) if path.starts_with("/v1/messages/") => Some(Self::Control),
             // It knows its routes and says which methods they take.
             _ if path.starts_with("/v1/") => Some(Self::Api),
             _ => None,
@@ -340,6 +348,11 @@ mod tests {
         let of = |method: &str, path| Function::of(&Method::from_bytes(method.as_bytes()).unwrap(), path);
         assert_eq!(of("PUT", "/v1/kill-switch"), Some(Function::Control));
         assert_eq!(of("GET", "/v1/kill-switch"), Some(Function::Api));
+        assert_eq!(of("POST", "/v1/kill-switch/readings"), Some(Function::Control));
+        assert_eq!(of("POST", "/v1/positions/mine-now"), Some(Function::Control));
+        assert_eq!(of("GET", "/v1/positions"), Some(Function::Api));
+        assert_eq!(of("POST", "/v1/messages/17/read"), Some(Function::Control));
+        assert_eq!(of("GET", "/v1/messages"), Some(Function::Api));
         assert_eq!(of("POST", "/v1/credentials/test"), Some(Function::Credentials));
         assert_eq!(of("POST", "/v1/contract-selection"), Some(Function::Api));
         assert_eq!(of("GET", "/metrics"), None);

@@ -7,7 +7,7 @@ use crate::fees::FeeSchedule;
 use crate::ids::{AttemptNo, IntentId};
 use crate::intent::{IntentHead, IntentState, OrderIntent, Origin};
 use crate::money::{Price, Side, Usd};
-use crate::order::{Attempt, AttemptState};
+use crate::order::{Attempt, AttemptState, Trace};
 use crate::planted::{self, Bug};
 use crate::ports::{Answer, IntentView, MarkRequest, NewIntent, Progress};
 use crate::position::{Fill, FillSource, FillStep, fill_step};
@@ -104,6 +104,7 @@ pub fn marked(view: &IntentView, request: &MarkRequest) -> Result<After, Refusal
         cancel_at: None,
         reason: None,
         combo: request.combo.clone(),
+        trace: Trace { arrival: request.arrival, ..Trace::default() },
     });
     after.attempts.push(request.attempt);
     Ok(after)
@@ -283,6 +284,7 @@ fn merged(recorded: &Attempt, seen: &Attempt) -> Result<Attempt, Refusal> {
             repriced_at: seen.repriced_at,
             cancel_at: recorded.cancel_at.or(seen.cancel_at),
             combo: Some(combo),
+            trace: recorded.trace.or(seen.trace),
             ..recorded.clone()
         });
     }
@@ -308,6 +310,7 @@ fn merged(recorded: &Attempt, seen: &Attempt) -> Result<Attempt, Refusal> {
         repriced_at: seen.repriced_at,
         cancel_at: recorded.cancel_at.or(seen.cancel_at),
         combo: None,
+        trace: recorded.trace.or(seen.trace),
     })
 }
 
@@ -351,6 +354,7 @@ fn take_fill(after: &mut After, intent: IntentId, seen: &Fill) -> Result<(), Ref
         attempt.average = average(attempt, seen.to, seen.price);
         attempt.executed = attempt.executed.max(seen.to);
     }
+    attempt.trace.filled_at = attempt.trace.filled_at.or(Some(seen.at));
     if !after.attempts.contains(&seen.attempt) {
         after.attempts.push(seen.attempt);
     }

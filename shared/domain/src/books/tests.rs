@@ -120,6 +120,7 @@ fn attempt(no: u16, side: Side, quantity: u32) -> Attempt {
         cancel_at: None,
         reason: None,
         combo: None,
+        trace: Default::default(),
     }
 }
 

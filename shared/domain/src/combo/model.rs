@@ -208,6 +208,7 @@ fn attempt(legs: &[ComboLeg], units: u32) -> Attempt {
         cancel_at: None,
         reason: None,
         combo: Some(ComboAttempt::of(legs, Net::EVEN)),
+        trace: Default::default(),
     }
 }
 

@@ -13,13 +13,14 @@ use super::queue::{DeadLetter, Message, OutboxRow, Queue};
 use crate::account::{AccountRef, Balances, CredentialRecord, UserSettings};
 use crate::chain::ChainSnapshot;
 use crate::combo::OwnedCombo;
+use crate::expiry::Expiry;
 use crate::gate::GateCheck;
 use crate::ids::{AttemptNo, BrokerOrderId, ChainId, IntentId, OrderTag, SetupId, UserId};
 use crate::intent::{IntentState, OrderIntent};
 use crate::kill::{KillRow, KillScope, KillState};
 use crate::market::Microbar;
 use crate::money::{Price, Side, Usd};
-use crate::order::{Attempt, ComboAttempt, Mark};
+use crate::order::{Attempt, ComboAttempt, Mark, Touch};
 use crate::position::{Fill, FillSource, Owned};
 use crate::setup::{Setup, Transition, TransitionRecord};
 use crate::symbol::{OccSymbol, Underlying};
@@ -156,6 +157,8 @@ pub struct MarkRequest {
     pub price: Price,
     /// The legs of an order on a structure with its net limit; `None` for a single long.
     pub combo: Option<ComboAttempt>,
+    /// The market it is sent into, where it was two-sided.
+    pub arrival: Option<Touch>,
     /// Scopes of the kill switch, read FOR SHARE in this transaction. Empty for closes.
     pub kill_scopes: Vec<KillScope>,
     /// The gates of the second pass, kept with the intent. Empty for closes.
@@ -283,6 +286,8 @@ pub struct OpeningContext {
     pub kill: Vec<KillRow>,
     /// The latest balances.
     pub snapshot: Option<Snapshot>,
+    /// When the books and the broker's first agreed in the session; `None` until a reconciliation ran and found no fault.
+    pub agreed_at: Option<UtcNanos>,
     /// What counts against the limits.
     pub day: DayRisk,
     /// Series the account holds or works, with the setup behind each: one owner per series.
@@ -304,6 +309,9 @@ pub struct KillFlip {
     pub reason: String,
     /// Market time.
     pub at: UtcNanos,
+    /// Flips only where the row still has this version, 0 being a row that nobody flipped: who releases by rule must not
+    /// lift what somebody else set in between. The row as it stands comes back then.
+    pub if_version: Option<i64>,
 }
 
 /// How our books and the broker may differ.
@@ -322,19 +330,22 @@ pub enum DifferenceKind {
     StuckSubmission,
     /// A close that does not end.
     StuckClose,
+    /// Cash moved by what none of our fills explains.
+    CashMismatch,
     /// Opened by hand: labelled, shown, never touched.
     Foreign,
 }
 
 impl DifferenceKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::MissingAtBroker,
         Self::UnknownAtBroker,
         Self::QuantityMismatch,
         Self::PriceMissing,
         Self::StuckSubmission,
         Self::StuckClose,
+        Self::CashMismatch,
         Self::Foreign,
     ];
 
@@ -347,6 +358,7 @@ impl DifferenceKind {
             Self::PriceMissing => "price_missing",
             Self::StuckSubmission => "stuck_submission",
             Self::StuckClose => "stuck_close",
+            Self::CashMismatch => "cash_mismatch",
             Self::Foreign => "foreign",
         }
     }
@@ -356,9 +368,10 @@ impl DifferenceKind {
         Self::ALL.into_iter().find(|it| it.as_str() == text)
     }
 
-    /// Whether it counts against `reconciled`. Foreign positions are nobody's fault.
+    /// Whether it counts against `reconciled`. What was opened by hand is nobody's fault, and cash may be paid in and taken
+    /// out at any hour: it is told, and stops nothing.
     pub const fn is_fault(self) -> bool {
-        !matches!(self, Self::Foreign)
+        !matches!(self, Self::Foreign | Self::CashMismatch)
     }
 }
 
@@ -374,7 +387,7 @@ pub struct Difference {
     pub ours: String,
     /// What the broker says.
     pub broker: String,
-    /// What is done about it: `adopt`, `mark`, `re_ask`, `alert`, `none`.
+    /// What is done about it: `adopt`, `mark`, `re_ask`, `alert`, `none`; `taken_over` where its owner handed it over.
     pub cure: String,
 }
 
@@ -442,11 +455,13 @@ pub struct DayBook {
     pub differences: Vec<Difference>,
     /// When it ran; `None` when none did.
     pub reconciled_at: Option<UtcNanos>,
+    /// What expired that day, and what is pending of earlier ones, by entry.
+    pub expiries: Vec<Expiry>,
 }
 
 /// The books. See the module for its rules.
 #[allow(async_fn_in_trait, reason = "use cases are driven by one caller; see the module")]
-pub trait Ledger {
+pub trait Ledger: super::Members {
     // ---- written by the ingester ----
 
     /// Keeps a chain by its content. Storing it again changes nothing.

@@ -5,6 +5,7 @@
 
 mod broker;
 mod ledger;
+mod members;
 mod queue;
 
 pub use broker::{BrokerError, BrokerPort, Brokers, CancelAnswer, ConnectError, MarketNow};
@@ -13,6 +14,7 @@ pub use ledger::{
     Ledger, LedgerError, MarkRequest, Marking, NewIntent, OpeningContext, Progress, REFUSED_TOKEN_AGE_MAX,
     ReconciliationRun, Recorded, SetupBook, Snapshot, Written,
 };
+pub use members::{MESSAGE_COOLDOWN, Members, StoredMessage, UserMessage};
 pub use queue::{DeadLetter, Message, OutboxRow, Queue};
 
 use crate::account::{AccountRef, BrokerCredential};

@@ -90,11 +90,12 @@ impl<'a> ComboInputs<'a> {
 
 /// Asks every gate, in order, and the collision of legs last.
 pub fn opening(inputs: &ComboInputs<'_>) -> Vec<GateCheck> {
-    let ask: [fn(&ComboInputs<'_>, &str) -> GateCheck; 14] = [
+    let ask: [fn(&ComboInputs<'_>, &str) -> GateCheck; 15] = [
         |it, gate| gates::execution_enabled(&it.standing(), gate),
         |it, gate| gates::four_lights(&it.standing(), gate),
         |it, gate| gates::consent(&it.standing(), gate),
         |it, gate| gates::kill_switch(&it.standing(), gate),
+        |it, gate| gates::reconciliation(&it.standing(), gate),
         |it, gate| gates::session_hours(&it.standing(), gate),
         |it, gate| gates::signal_age(&it.standing(), gate),
         quotes,

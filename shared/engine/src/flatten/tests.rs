@@ -295,3 +295,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_handed_over_is_closed_whole_with_ours_and_never_more_than_the_broker_shows() {
+    let series: OccSymbol = "SPXW261120C05605000".parse().unwrap();
+    let shown = |quantity| vec![BrokerPosition { series, quantity, cost_basis: Usd::ZERO }];
+    for (ours, taken, broker, closed) in [
+        (0, 2, 2, 2),
+        (0, 5, 2, 2),
+        (3, 2, 5, 5),
+        (3, 2, 3, 3),
+        (0, 2, 0, 0),
+        (0, 2, -2, 0),
+        (1, u32::MAX, 4, 4),
+    ] {
+        let owned = if ours > 0 { vec![(series, ours)] } else { Vec::new() };
+        let all = with_taken_over(owned, &[(series, taken)], &shown(broker));
+        let sum: u32 = all.iter().map(|it| it.1).sum();
+        assert_eq!(sum, closed, "{ours} ours, {taken} handed over, {broker} at the broker");
+    }
+}

@@ -80,7 +80,7 @@ type Spoil = fn(&mut World);
 
 #[test]
 fn each_gate_blocks_alone_with_its_reason() {
-    let table: [(&str, &str, Spoil); 30] = [
+    let table: [(&str, &str, Spoil); 31] = [
         ("execution_enabled", "execution_disabled", |w| w.switches.execution_enabled = false),
         ("four_lights", "execution_off", |w| w.context.settings.spx_auto_execute = false),
         ("four_lights", "no_credential", |w| w.context.credential = None),
@@ -97,9 +97,11 @@ fn each_gate_blocks_alone_with_its_reason() {
                 state: KillState::NoEntries,
                 version: 1,
                 flipped_at: w.now,
+                by: "operator".to_owned(),
                 reason: "test".to_owned(),
             });
         }),
+        ("reconciliation", "not_reconciled", |w| w.context.agreed_at = None),
         ("session_hours", "no_session", |w| w.session = None),
         ("signal_age", "feed_gap", |w| w.is_feed_gap = true),
         ("signal_age", "signal_stale", |w| w.signal_at = w.now.minus(Duration::from_millis(30_001))),
@@ -221,6 +223,7 @@ fn the_switch_with_another_block_is_blocked_by_the_first_reason() {
     // A kill row of another user never reaches the context; a normal row of ours lets through.
     let mut world = World::new();
     world.context.kill.push(KillRow {
+        by: "operator".to_owned(),
         scope: KillScope::User(UserId("00000000-0000-0000-0000-000000000001".parse().unwrap())),
         state: KillState::Normal,
         version: 3,

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::testing::{DAY, opening, owned, selected, view};
+use domain::account::Balances;
 use domain::ids::{AttemptNo, BrokerOrderId};
-use domain::intent::OrderIntent;
 use domain::money::{Price, Side, TickGrid, Usd};
 use domain::order::{AttemptState, BrokerLeg, BrokerStatus};
 use domain::time::at_new_york;
@@ -45,6 +45,7 @@ struct Case {
     intents: Vec<IntentView>,
     positions: Vec<BrokerPosition>,
     orders: Vec<BrokerOrder>,
+    snapshots: Vec<Snapshot>,
     seconds: u64,
 }
 
@@ -57,13 +58,21 @@ impl Case {
             orders: vec![order_of(&view, BrokerStatus::Filled, 3)],
             intents: vec![view],
             positions: vec![position(3)],
+            snapshots: vec![],
             seconds: 10,
         }
     }
 
     fn working(state: AttemptState) -> Self {
         let view = entry(IntentState::Working, state, 0);
-        Self { intents: vec![view], owned: vec![], positions: vec![], orders: vec![], seconds: 31 }
+        Self {
+            intents: vec![view],
+            owned: vec![],
+            positions: vec![],
+            orders: vec![],
+            snapshots: vec![],
+            seconds: 31,
+        }
     }
 
     fn found(&self) -> Findings {
@@ -74,6 +83,8 @@ impl Case {
             intents: &self.intents,
             positions: &self.positions,
             orders: &self.orders,
+            snapshots: &self.snapshots,
+            taken_over: &[],
             now,
         })
     }
@@ -141,6 +152,7 @@ fn an_execution_we_have_not_booked_is_adopted_by_the_next_step() {
         orders: vec![order_of(&view, BrokerStatus::Open, 1)],
         intents: vec![view],
         positions: vec![position(1)],
+        snapshots: vec![],
         seconds: 10,
     };
     let found = case.found();
@@ -225,8 +237,72 @@ fn a_disaster_order_may_rest_and_one_whose_follow_up_is_lost_is_stepped() {
             intents: &[entry.clone(), rests.clone()],
             positions: &[position(3)],
             orders: &[order_of(&entry, BrokerStatus::Filled, 3), order.clone()],
+            snapshots: &[],
+            taken_over: &[],
             now: decided_at.plus(Duration::from_secs(60 * minutes)),
         });
         assert_eq!((found.differences.as_slice(), found.steps.len()), ([].as_slice(), steps), "{minutes}");
     }
+}
+
+#[test]
+fn a_patient_flatten_is_stuck_only_when_it_takes_the_bid_and_a_minute_has_gone() {
+    let flattening = |reason: &str, minutes: u32| {
+        let entry = entry(IntentState::Done, AttemptState::Filled, 3);
+        let close = domain::calendar::last_trade(&selected().row.series).unwrap();
+        let started = close.minus(Duration::from_secs(15 * 60));
+        let mut flatten = crate::testing::closing(&entry, 0);
+        flatten.head.origin = Origin::Flatten(DAY);
+        (flatten.opening, flatten.reason) = (None, reason.to_owned());
+        let mut working =
+            view(OrderIntent::Closing(flatten), IntentState::Working, AttemptState::Canceled, 3, 0);
+        working.attempts[0].marked_at = started;
+        let now = close.minus(Duration::from_secs(60 * u64::from(minutes)));
+        let seconds = now.since(selected().row.quote.ts).as_secs();
+        let found = Case { intents: vec![entry, working], seconds, ..Case::agreed() }.found();
+        found.differences.iter().any(|it| it.kind == DifferenceKind::StuckClose)
+    };
+    for (reason, minutes_before_close, is_stuck) in [
+        ("session_end", 13, false),
+        ("session_end", 7, false),
+        ("session_end", 5, true),
+        ("flatten_now", 13, true),
+    ] {
+        assert_eq!(flattening(reason, minutes_before_close), is_stuck, "{reason} at {minutes_before_close}");
+    }
+}
+
+#[test]
+fn cash_that_no_fill_of_ours_explains_is_told_and_nobodys_fault() {
+    // Three contracts bought at 9.10 with 1.05 of charges each.
+    let cost = Usd::from_dollars(2_730) + Usd::from_cents(315);
+    let case = |cash: Usd| {
+        let mut case = Case::agreed();
+        case.intents[0].fills[0].fees = Usd::from_cents(315);
+        case.intents[0].fills[0].price = Some(Usd::from_cents(910));
+        let bought_at = case.intents[0].fills[0].at;
+        let snapshot = |at, total_cash| Snapshot {
+            at,
+            balances: Balances { total_cash, ..crate::testing::balances(50_000) },
+        };
+        let rich = Usd::from_dollars(50_000);
+        let (before, after) = (Duration::from_secs(600), Duration::from_secs(600));
+        case.snapshots = vec![snapshot(bought_at.minus(before), rich), snapshot(bought_at.plus(after), cash)];
+        case.seconds = 700;
+        case
+    };
+    let left = Usd::from_dollars(50_000) - cost;
+    assert_eq!(case(left).found(), Findings::default());
+    assert_eq!(case(left + Usd::from_cents(75)).found(), Findings::default(), "charges may be rounded");
+    let paid_in = case(left + Usd::from_dollars(1_000));
+    assert_eq!(paid_in.only(), (DifferenceKind::CashMismatch, "alert".to_owned(), 0));
+    assert!(paid_in.found().is_reconciled());
+    // Right after a fill nobody can say whether the balance has it.
+    let mut near = case(left + Usd::from_dollars(1_000));
+    near.snapshots[1].at = near.intents[0].fills[0].at.plus(Duration::from_secs(30));
+    assert_eq!(near.found(), Findings::default());
+    // What was traded by hand moves cash, too.
+    let mut by_hand = case(left + Usd::from_dollars(1_000));
+    by_hand.orders[0].tag = None;
+    assert!(by_hand.found().differences.iter().all(|it| it.kind != DifferenceKind::CashMismatch));
 }

@@ -47,6 +47,7 @@ fn book() -> DayBook {
     let at = entry.intent.head().decided_at;
     DayBook {
         structures: Vec::new(),
+        expiries: Vec::new(),
         account: account(),
         session: DAY,
         intents: vec![sold(flatten, 2), entry, sold(stop, 1), blocked],
@@ -165,4 +166,25 @@ fn the_terminal_reads_like_the_day() {
     ] {
         assert!(text.contains(expected), "{expected:?} is not in\n{text}");
     }
+}
+
+#[test]
+fn what_expired_is_reported_as_provisional_until_the_broker_showed_what_became_of_it() {
+    use domain::expiry::{Expiry, ExpiryStatus};
+    let session = Session::of(book().session).unwrap().unwrap();
+    let text = |status| {
+        let owned = book().owned[0];
+        let expiry = Expiry {
+            opening: owned.opening,
+            series: owned.series,
+            contracts: 2,
+            price: Some(Usd::from_dollars(7)),
+            status,
+            at: session.close,
+        };
+        AccountReport::build(&DayBook { expiries: vec![expiry], ..book() }, &session).to_text()
+    };
+    let (pending, settled) = (text(ExpiryStatus::ExpiredPending), text(ExpiryStatus::Settled));
+    assert!(pending.contains("expired_pending: 2 ") && pending.contains("(provisional)"), "{pending}");
+    assert!(settled.contains("settled: 2 ") && !settled.contains("provisional"), "{settled}");
 }

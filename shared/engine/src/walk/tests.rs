@@ -37,6 +37,7 @@ fn attempt(price: Price, rung: u16, repriced_at: UtcNanos) -> Attempt {
         cancel_at: None,
         reason: None,
         combo: None,
+        trace: Default::default(),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use domain::ids::{AttemptNo, BrokerOrderId, OrderTag};
 use domain::intent::{Action, CloseAmount, IntentState, OrderIntent};
-use domain::money::Side;
+use domain::money::{Price, Side};
 use domain::order::{Attempt, AttemptState};
 use domain::ports::{Fence, Ledger, Marking, Written};
 
 use super::Outcome;
 use super::stage::{
-    LIMIT, done, drain, held, marked, opened, ready, reread, steps, version, working, written,
+    LIMIT, done, drain, held, marked, opened, polled, ready, reread, steps, version, working, written,
 };
 use crate::fixtures::{self as sample, at};
 
@@ -36,6 +36,7 @@ cases! {
     a_final_intent_may_leave_a_step_that_asks_for_more,
     a_close_adopts_an_order_that_has_no_row_and_an_entry_never_does,
     reconciliation_writes_facts_without_a_lease,
+    an_attempt_keeps_the_market_it_met_and_when_it_was_taken_and_first_filled,
 }
 
 async fn a_lease_has_one_holder_and_its_fence_rises<L: Ledger>(ledger: &L) -> Outcome {
@@ -100,6 +101,7 @@ async fn a_mark_commits_the_attempt_and_its_follow_up<L: Ledger>(ledger: &L) -> 
         cancel_at: None,
         reason: None,
         combo: None,
+        trace: Default::default(),
     };
     same!(view.attempts, [attempt]);
     same!(steps(ledger, request.intent).await?, [(mark.version, at(10, 1, 5))]);
@@ -399,5 +401,27 @@ async fn reconciliation_writes_facts_without_a_lease<L: Ledger>(ledger: &L) -> O
     facts.fills.push(sample::observed(&close, 2, Some(300), at(10, 6, 0))?);
     version(ledger.record_progress(&facts).await?)?;
     same!(reread(ledger, &close).await?.filled, 2);
+    Ok(())
+}
+
+async fn an_attempt_keeps_the_market_it_met_and_when_it_was_taken_and_first_filled<L: Ledger>(
+    ledger: &L,
+) -> Outcome {
+    let (account, fence) = opened(ledger).await?;
+    let view = ready(ledger, &account, 1, 3).await?;
+    let touch = domain::order::Touch { bid: Price::from_cents(230), ask: Price::from_cents(245) };
+    let mut request = sample::mark(&view, fence, 3, at(10, 1, 0));
+    request.arrival = Some(touch);
+    ledger.mark_submitting(&request).await?;
+    let view = reread(ledger, &view).await?;
+    let mut answer = sample::accepted(&view, fence, 71, at(10, 1, 1))?;
+    answer.attempt.trace.acked_at = Some(at(10, 1, 1));
+    version(ledger.record_answer(&answer).await?)?;
+    let view = reread(ledger, &view).await?;
+    let view = polled(ledger, &view, fence, 1, Some(240), at(10, 1, 2)).await?;
+    let view = polled(ledger, &view, fence, 2, Some(240), at(10, 1, 5)).await?;
+    let trace = view.attempts.first().map(|it| it.trace);
+    let (acked_at, filled_at) = (Some(at(10, 1, 1)), Some(at(10, 1, 2)));
+    same!(trace, Some(domain::order::Trace { arrival: Some(touch), acked_at, filled_at }));
     Ok(())
 }

@@ -381,6 +381,7 @@ async fn a_flip_stops_the_entries_of_a_strategy<L: Ledger>(ledger: &L) -> Outcom
     let (entry, view) = ready(ledger, &account, 1, 2).await?;
     let view = sent(ledger, &view, fence, (2, entry.terms.legs()), 71, at(10, 1, 0)).await?;
     let flip = |strategy: &str, second| KillFlip {
+        if_version: None,
         scope: KillScope::Strategy(strategy.to_owned()),
         state: KillState::SafeMode,
         by: "operator".to_owned(),

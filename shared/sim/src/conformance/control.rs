@@ -2,7 +2,7 @@
 
 use domain::ids::IntentId;
 use domain::intent::OrderIntent;
-use domain::kill::{KillScope, KillState};
+use domain::kill::{KillScope, KillState, Reading};
 use domain::ports::{
     Difference, DifferenceKind, KillFlip, Ledger, Marking, Message, Queue, ReconciliationRun,
 };
@@ -15,6 +15,8 @@ use crate::fixtures::{self as sample, SESSION, at};
 
 cases! {
     a_flip_raises_the_version_and_twice_is_once,
+    a_flip_that_expects_another_version_leaves_the_row_as_it_stands,
+    readings_are_kept_once_and_in_order,
     a_mark_is_refused_while_the_kill_switch_stops_entries,
     the_strictest_row_stops_an_entry_and_other_scopes_do_not,
     an_exit_is_marked_whatever_the_kill_switch_says,
@@ -25,10 +27,11 @@ cases! {
     a_reconciliation_is_written_once_with_its_steps_and_alerts,
     a_reconciliation_that_names_a_strange_intent_is_refused,
     a_day_book_shows_the_last_reconciliation,
+    the_books_agreed_when_a_reconciliation_of_the_session_first_found_no_fault,
 }
 
 fn flip(scope: KillScope, state: KillState, at: UtcNanos) -> KillFlip {
-    KillFlip { scope, state, by: "operator".to_owned(), reason: "a test".to_owned(), at }
+    KillFlip { scope, state, by: "operator".to_owned(), reason: "a test".to_owned(), at, if_version: None }
 }
 
 async fn a_flip_raises_the_version_and_twice_is_once<L: Ledger>(ledger: &L) -> Outcome {
@@ -169,14 +172,18 @@ async fn a_context_shows_the_rows_of_its_scopes<L: Ledger>(ledger: &L) -> Outcom
     Ok(())
 }
 
-fn run(at: UtcNanos, steps: Vec<IntentId>) -> ReconciliationRun {
-    let difference = Difference {
-        kind: DifferenceKind::QuantityMismatch,
+fn difference(kind: DifferenceKind) -> Difference {
+    Difference {
+        kind,
         about: "SPXW261120C05605000".to_owned(),
         ours: "3".to_owned(),
         broker: "2".to_owned(),
         cure: "alert".to_owned(),
-    };
+    }
+}
+
+fn run(at: UtcNanos, steps: Vec<IntentId>) -> ReconciliationRun {
+    let difference = difference(DifferenceKind::QuantityMismatch);
     let alert = Message::Alert {
         key: format!("mismatch:{at}"),
         level: "critical".to_owned(),
@@ -226,5 +233,55 @@ async fn a_day_book_shows_the_last_reconciliation<L: Ledger>(ledger: &L) -> Outc
     same!((book.differences.len(), book.reconciled_at), (0, Some(at(10, 6, 0))));
     let next = SESSION.tomorrow().map_err(|it| Broken(it.to_string()))?;
     same!(ledger.day_book(&account, next).await?.reconciled_at, None);
+    Ok(())
+}
+
+async fn the_books_agreed_when_a_reconciliation_of_the_session_first_found_no_fault<L: Ledger>(
+    ledger: &L,
+) -> Outcome {
+    let (account, _) = opened(ledger).await?;
+    let agreed = async || ledger.opening_context(&account, SESSION, &[]).await.map(|it| it.agreed_at);
+    same!(agreed().await?, None);
+    ledger.record_reconciliation(&account, &run(at(9, 29, 0), Vec::new())).await?;
+    same!(agreed().await?, None);
+    let [foreign, fault] = [DifferenceKind::Foreign, DifferenceKind::StuckClose].map(difference);
+    for (minute, differences) in [(30, vec![foreign]), (31, vec![fault]), (32, Vec::new())] {
+        let run = ReconciliationRun { differences, ..run(at(9, minute, 0), Vec::new()) };
+        ledger.record_reconciliation(&account, &run).await?;
+        same!(agreed().await?, Some(at(9, 30, 0)));
+    }
+    let next = SESSION.tomorrow().map_err(|it| Broken(it.to_string()))?;
+    same!(ledger.opening_context(&account, next, &[]).await?.agreed_at, None);
+    Ok(())
+}
+
+async fn a_flip_that_expects_another_version_leaves_the_row_as_it_stands<L: Ledger>(ledger: &L) -> Outcome {
+    let scope = KillScope::Global;
+    let when = |it: KillFlip, version| KillFlip { if_version: Some(version), ..it };
+    let trip = flip(scope.clone(), KillState::SafeMode, at(10, 0, 0));
+    same!(ledger.flip_kill_switch(&when(trip.clone(), 3)).await?.version, 0);
+    let row = ledger.flip_kill_switch(&when(trip, 0)).await?;
+    same!((row.state, row.version, row.by.as_str()), (KillState::SafeMode, 1, "operator"));
+    // Somebody hardens it between the look and the release.
+    let hard = ledger.flip_kill_switch(&flip(scope.clone(), KillState::HardStop, at(10, 1, 0))).await?;
+    let release = flip(scope, KillState::Normal, at(10, 2, 0));
+    same!(ledger.flip_kill_switch(&when(release.clone(), 1)).await?, hard);
+    same!(ledger.kill_switch().await?, [hard]);
+    same!(ledger.flip_kill_switch(&when(release, 2)).await?.state, KillState::Normal);
+    Ok(())
+}
+
+async fn readings_are_kept_once_and_in_order<L: Ledger>(ledger: &L) -> Outcome {
+    let reading = |minute: u32, ratio: f64| Reading {
+        at: at(10, minute, 0),
+        vix_ratio: Some(ratio),
+        macro_window: (minute > 1).then_some(true),
+        regime_failed: None,
+    };
+    for it in [reading(2, 0.98), reading(1, 1.01), reading(2, 0.5)] {
+        ledger.record_reading(&it).await?;
+    }
+    same!(ledger.readings(at(10, 0, 0)).await?, [reading(1, 1.01), reading(2, 0.98)]);
+    same!(ledger.readings(at(10, 2, 0)).await?, [reading(2, 0.98)]);
     Ok(())
 }

@@ -152,10 +152,15 @@ impl State {
         if let Some(known) = known.filter(|it| it.state == flip.state && it.flipped_at == flip.at) {
             return Ok(known.clone());
         }
+        let version = known.map_or(0, |it| it.version);
+        if flip.if_version.is_some_and(|it| it != version) {
+            return Ok(known.cloned().unwrap_or_else(|| KillRow::untouched(flip.scope.clone())));
+        }
         let row = KillRow {
             scope: flip.scope.clone(),
+            by: flip.by.clone(),
             state: flip.state,
-            version: known.map_or(0, |it| it.version).saturating_add(1),
+            version: version.saturating_add(1),
             flipped_at: flip.at,
             reason: flip.reason.clone(),
         };

@@ -5,14 +5,15 @@ use std::cell::Cell;
 use domain::account::{AccountRef, CredentialRecord, UserSettings};
 use domain::chain::ChainSnapshot;
 use domain::combo::OwnedCombo;
+use domain::expiry::Expiry;
 use domain::ids::{BrokerOrderId, ChainId, IntentId, SetupId, UserId};
-use domain::kill::{KillRow, KillScope};
+use domain::kill::{KillRow, KillScope, Reading};
 use domain::market::Microbar;
 use domain::money::Usd;
 use domain::ports::{
     Answer, CredentialChange, DayBook, DeadLetter, Fence, IntentView, KillFlip, Ledger, LedgerError,
-    MarkRequest, Marking, Message, NewIntent, OpeningContext, OutboxRow, Progress, Queue, ReconciliationRun,
-    Recorded, SetupBook, Snapshot, Written,
+    MarkRequest, Marking, Members, Message, NewIntent, OpeningContext, OutboxRow, Progress, Queue,
+    ReconciliationRun, Recorded, SetupBook, Snapshot, StoredMessage, UserMessage, Written,
 };
 use domain::position::{FillSource, Owned};
 use domain::setup::TransitionRecord;
@@ -57,6 +58,20 @@ macro_rules! pass_on {
             self.ask(stringify!($name))?.$name($($argument),*).await
         })*
     };
+}
+
+impl<L: Ledger> Members for Breakable<L> {
+    pass_on! {
+        tell_user(message: &UserMessage) -> Recorded;
+        user_messages(user: UserId, limit: u32) -> Vec<StoredMessage>;
+        read_message(user: UserId, id: i64, at: UtcNanos) -> bool;
+        take_over(account: &AccountRef, series: &OccSymbol, contracts: u32, at: UtcNanos) -> ();
+        taken_over(account: &AccountRef) -> Vec<(OccSymbol, u32)>;
+        record_expiry(account: &AccountRef, expiry: &Expiry) -> Recorded;
+        expiries(account: &AccountRef, session: Date) -> Vec<Expiry>;
+        record_reading(reading: &Reading) -> ();
+        readings(since: UtcNanos) -> Vec<Reading>;
+    }
 }
 
 impl<L: Ledger> Ledger for Breakable<L> {

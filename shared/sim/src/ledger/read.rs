@@ -6,8 +6,8 @@ use domain::ids::SetupId;
 use domain::intent::Origin;
 use domain::kill::KillScope;
 use domain::ports::{
-    CredentialChange, DayBook, Fence, IntentView, LedgerError, Message, OpeningContext, Queue, Recorded,
-    SetupBook, Snapshot,
+    CredentialChange, DayBook, Difference, Fence, IntentView, LedgerError, Message, OpeningContext, Queue,
+    Recorded, SetupBook, Snapshot,
 };
 use domain::setup::{SetupState, TransitionRecord};
 use domain::time::UtcNanos;
@@ -97,6 +97,7 @@ impl State {
             credential: row.map(|it| it.credential.clone()),
             kill: kill.map(|(_, it)| it.clone()).collect(),
             snapshot: row.and_then(|it| it.snapshots.values().next_back().copied()),
+            agreed_at: row.and_then(|it| agreed_at(it, session)),
             day: books::day_risk(&views, session),
             owned_series: books::owned_series(&views),
             open_legs: books::open_legs(&views),
@@ -206,6 +207,7 @@ impl State {
                 .unwrap_or_default(),
             differences: run.map(|(_, it)| it.clone()).unwrap_or_default(),
             reconciled_at: run.map(|(at, _)| *at),
+            expiries: self.members.expiries(account, session, row.is_some()),
         }
     }
 
@@ -219,6 +221,13 @@ impl State {
         };
         rows.into_iter().map(book).collect()
     }
+}
+
+/// When a reconciliation of `session` first found no fault.
+fn agreed_at(row: &AccountRow, session: Date) -> Option<UtcNanos> {
+    let (from, until) = books::session_span(session);
+    let agreed = |it: &&Vec<Difference>| !it.iter().any(|it| it.kind.is_fault());
+    row.runs.range(from..until).find(|(_, it)| agreed(it)).map(|(at, _)| *at)
 }
 
 /// A new token is active and not proven yet.

@@ -17,6 +17,8 @@ use domain::symbol::Underlying;
 use domain::time::UtcNanos;
 use jiff::civil::Date;
 
+use super::members::MemberRows;
+
 /// The broker every account is at, as the kill switch names it.
 pub const BROKER: &str = "tradier";
 
@@ -46,6 +48,7 @@ pub struct State {
     pub(super) kill: BTreeMap<KillScope, KillRow>,
     pub(super) settings: BTreeMap<UserId, UserSettings>,
     pub(super) reports: BTreeMap<(AccountId, Date), (String, UtcNanos)>,
+    pub(super) members: MemberRows,
     pub(super) audit: Vec<AuditLine>,
 }
 

@@ -5,14 +5,15 @@ use std::rc::Rc;
 use domain::account::{AccountRef, CredentialRecord, UserSettings};
 use domain::chain::ChainSnapshot;
 use domain::combo::OwnedCombo;
+use domain::expiry::Expiry;
 use domain::ids::{BrokerOrderId, ChainId, IntentId, SetupId, UserId};
-use domain::kill::{KillRow, KillScope};
+use domain::kill::{KillRow, KillScope, Reading};
 use domain::market::Microbar;
 use domain::money::Usd;
 use domain::ports::{
     Answer, CredentialChange, DayBook, DeadLetter, Fence, IntentView, KillFlip, Ledger, LedgerError,
-    MarkRequest, Marking, Message, NewIntent, OpeningContext, OutboxRow, Progress, Queue, ReconciliationRun,
-    Recorded, SetupBook, Snapshot, Written,
+    MarkRequest, Marking, Members, Message, NewIntent, OpeningContext, OutboxRow, Progress, Queue,
+    ReconciliationRun, Recorded, SetupBook, Snapshot, StoredMessage, UserMessage, Written,
 };
 use domain::position::{FillSource, Owned};
 use domain::setup::TransitionRecord;
@@ -78,6 +79,20 @@ macro_rules! perilous {
             answer
         })*
     };
+}
+
+impl<L: Ledger> Members for PerilousLedger<L> {
+    perilous! {
+        Write tell_user(message: &UserMessage) -> Recorded;
+        Read user_messages(user: UserId, limit: u32) -> Vec<StoredMessage>;
+        Write read_message(user: UserId, id: i64, at: UtcNanos) -> bool;
+        Write take_over(account: &AccountRef, series: &OccSymbol, contracts: u32, at: UtcNanos) -> ();
+        Read taken_over(account: &AccountRef) -> Vec<(OccSymbol, u32)>;
+        Write record_expiry(account: &AccountRef, expiry: &Expiry) -> Recorded;
+        Read expiries(account: &AccountRef, session: Date) -> Vec<Expiry>;
+        Write record_reading(reading: &Reading) -> ();
+        Read readings(since: UtcNanos) -> Vec<Reading>;
+    }
 }
 
 impl<L: Ledger> Ledger for PerilousLedger<L> {

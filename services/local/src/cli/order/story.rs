@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use domain::market::Points;
+use domain::money::{CONTRACT_MULTIPLIER, Price, Usd};
 use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
 use serde_json::Value;
@@ -27,6 +29,9 @@ fn tell(story: &Value, out: &mut String) -> std::fmt::Result {
     sizing(&story["breakdown"], out)?;
     gates(&order["gates"], out)?;
     events(story, out)?;
+    fidelity(&story["fidelity"], out)?;
+    money_of(story, out)?;
+    messages(&story["messages"], out)?;
     beside(&story["beside"], out)
 }
 
@@ -42,7 +47,7 @@ fn setup(setup: &Value, out: &mut String) -> std::fmt::Result {
         return writeln!(out, "\nNo setup: it closes what is held before the session ends");
     }
     let levels = &setup["levels"];
-    let level = |name: &str| levels[name].as_i64().map_or("none".to_owned(), points);
+    let level = |name: &str| levels[name].as_i64().map_or("none".to_owned(), |it| Points(it).to_string());
     writeln!(
         out,
         "\nSetup {} {}, profile {}",
@@ -66,7 +71,7 @@ fn sizing(breakdown: &Value, out: &mut String) -> std::fmt::Result {
     if sizing.is_null() {
         return Ok(());
     }
-    let dollars = |name: &str| sizing[name].as_i64().map_or("none".to_owned(), money);
+    let dollars = |name: &str| money(&sizing[name]);
     writeln!(out, "\nSizing")?;
     writeln!(
         out,
@@ -171,8 +176,14 @@ fn events(story: &Value, out: &mut String) -> std::fmt::Result {
 fn audit_line(line: &Value) -> String {
     let (what, body) = (word(&line["what"]), &line["body"]);
     let mut text = what;
-    if let (Some(quantity), Some(price)) = (body["quantity"].as_i64(), body["priceCents"].as_i64()) {
-        text.push_str(&format!(": {quantity} at {}", two_decimals(price)));
+    if let (Some(quantity), Some(price)) =
+        (body["quantity"].as_i64(), body["priceCents"].is_u64().then_some(&body["priceCents"]))
+    {
+        text.push_str(&format!(": {quantity} at {}", cents(price)));
+    }
+    if let Some(code) = body["code"].as_str() {
+        let profile = body["profile"].as_str().map(|it| format!(", profile {it}")).unwrap_or_default();
+        text.push_str(&format!(" (code {code}{profile})"));
     }
     if let Some(words) = body["words"].as_str() {
         text.push_str(&format!(": {words}"));
@@ -183,6 +194,93 @@ fn audit_line(line: &Value) -> String {
         text.push_str(&format!(": stopped by {}", blocked.join(", ")));
     }
     text
+}
+
+/// What each fill cost beyond the market, and how long it took.
+fn fidelity(fills: &Value, out: &mut String) -> std::fmt::Result {
+    if rows(fills).next().is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\nExecution against the market")?;
+    for it in rows(fills) {
+        let slip = amount(&it["slippage"]);
+        let words = slip.map_or("slippage not known yet".to_owned(), |slip| {
+            let way = match slip.cmp(&Usd::ZERO) {
+                std::cmp::Ordering::Greater => "worse than mid",
+                std::cmp::Ordering::Less => "better than mid",
+                std::cmp::Ordering::Equal => "at mid",
+            };
+            let figure = |name: &str| it[name].as_f64().map_or("?".to_owned(), |it| format!("{it:+.2}"));
+            format!(
+                "{} {way}: {} ticks, {} bp, {} R",
+                dollars(slip.abs()),
+                figure("slippageTicks"),
+                figure("slippageBp"),
+                figure("slippageR")
+            )
+        });
+        writeln!(
+            out,
+            "  {} {} at {}; mid {} when decided, {} when sent; {words}",
+            word(&it["side"]),
+            word(&it["contracts"]),
+            price(&it["price"]),
+            price(&it["decisionMid"]),
+            price(&it["arrivalMid"])
+        )?;
+        writeln!(
+            out,
+            "    decided {}, sent {}, taken {}, first fill {}: {} s and {} rungs",
+            moment(&it["decidedAt"]),
+            moment(&it["submittedAt"]),
+            moment(&it["ackedAt"]),
+            moment(&it["firstFillAt"]),
+            it["timeToFillMs"].as_f64().map_or("?".to_owned(), |it| format!("{:.1}", it / 1e3)),
+            word(&it["rungs"])
+        )?;
+    }
+    Ok(())
+}
+
+/// What it paid or brought, charges apart.
+fn money_of(story: &Value, out: &mut String) -> std::fmt::Result {
+    let (mut paid, mut fees, mut contracts, mut is_unpriced) = (Usd::ZERO, Usd::ZERO, 0_i64, false);
+    for fill in rows(&story["fills"]) {
+        let quantity = fill["quantity"].as_i64().unwrap_or(0);
+        contracts = contracts.saturating_add(quantity);
+        fees += amount(&fill["fees"]).unwrap_or(Usd::ZERO);
+        match amount(&fill["price"]) {
+            Some(price) => paid += price.times(CONTRACT_MULTIPLIER).times(quantity),
+            None => is_unpriced = true,
+        }
+    }
+    if contracts == 0 {
+        return Ok(());
+    }
+    let verb = if story.pointer("/fills/0/side").and_then(Value::as_str) == Some("buy") {
+        "paid"
+    } else {
+        "brought"
+    };
+    let open = if is_unpriced { ", a price is still asked for" } else { "" };
+    writeln!(
+        out,
+        "\nMoney\n  {contracts} contracts {verb} {}, charges {}{open}",
+        dollars(paid),
+        dollars(fees)
+    )
+}
+
+/// What its owner was told meanwhile.
+fn messages(messages: &Value, out: &mut String) -> std::fmt::Result {
+    if rows(messages).next().is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\nTold to the member")?;
+    for it in rows(messages) {
+        writeln!(out, "  {}  {}: {}", at(&it["at"]), word(&it["reason"]), plain(&it["text"]))?;
+    }
+    Ok(())
 }
 
 fn beside(beside: &Value, out: &mut String) -> std::fmt::Result {
@@ -224,31 +322,42 @@ fn figure(it: &Value) -> String {
     it.as_f64().map_or("none".to_owned(), |it| format!("{it:.4}"))
 }
 
+/// Dollars a share, or index points.
 fn price(it: &Value) -> String {
-    it.as_f64().map_or("none".to_owned(), |it| format!("{it:.2}"))
+    amount(it).map_or("none".to_owned(), |it| it.to_string())
 }
 
+/// A limit in whole cents.
 fn cents(it: &Value) -> String {
-    it.as_i64().map_or("none".to_owned(), two_decimals)
-}
-
-fn two_decimals(cents: i64) -> String {
-    format!("{}.{:02}", cents / 100, (cents % 100).abs())
-}
-
-/// Index points of 1/10,000.
-fn points(e4: i64) -> String {
-    two_decimals(e4 / 100)
+    let cents = it.as_u64().and_then(|it| u32::try_from(it).ok());
+    cents.map_or("none".to_owned(), |it| Price::from_cents(it).to_string())
 }
 
 /// Dollars of 1/10,000.
-fn money(e4: i64) -> String {
-    format!("${}", two_decimals(e4 / 100))
+fn money(it: &Value) -> String {
+    it.as_i64().map_or("none".to_owned(), |it| dollars(Usd::from_e4(it)))
+}
+
+/// An amount with its sign before the dollar.
+fn dollars(amount: Usd) -> String {
+    let sign = if amount < Usd::ZERO { "-" } else { "" };
+    format!("{sign}${}", amount.abs())
+}
+
+/// Dollars as a JSON number, to the last digit money has.
+fn amount(it: &Value) -> Option<Usd> {
+    let e4 = (it.as_f64()? * 1e4).round();
+    (e4.abs() < 9e15).then(|| Usd::from_e4(e4 as i64))
 }
 
 fn at(it: &Value) -> String {
     let time = it.as_str().and_then(UtcNanos::parse);
     time.map_or("never".to_owned(), |it| it.new_york().strftime("%Y-%m-%d %H:%M:%S%.3f").to_string())
+}
+
+/// The time of day, or that it is not known.
+fn moment(it: &Value) -> String {
+    it.as_str().map_or("?".to_owned(), hour)
 }
 
 fn hour(text: &str) -> String {
@@ -320,6 +429,40 @@ mod tests {
             "Of the same setup",
         ];
         assert!(order.map(place).is_sorted(), "{told}");
+    }
+
+    #[test]
+    fn amounts_under_a_dollar_keep_their_sign() {
+        assert_eq!(
+            (dollars(Usd::from_cents(-50)), money(&json!(-5_000))),
+            ("-$0.50".into(), "-$0.50".into())
+        );
+        assert_eq!(
+            (price(&json!(-0.25)), cents(&json!(5)), money(&Value::Null)),
+            ("-0.25".into(), "0.05".into(), "none".into())
+        );
+    }
+
+    #[test]
+    fn a_story_tells_how_it_was_executed_what_it_cost_and_what_its_owner_was_told() {
+        let told = told(&json!({
+            "order": { "action": "enter", "quantity": 4, "series": "SPXW261201C05595000", "state": "done", "reason": "" },
+            "fills": [{ "side": "buy", "quantity": 4, "price": 7.6, "fees": 4.2, "source": "poll",
+                "at": "2026-12-01T15:18:12.430000Z" }],
+            "fidelity": [{ "side": "buy", "contracts": 4, "price": 7.6, "decisionMid": 7.5, "arrivalMid": 7.525,
+                "slippage": 40.0, "slippageTicks": 1.0, "slippageBp": 133.333, "slippageR": 0.0303, "timeToFillMs": 3180,
+                "rungs": 2, "decidedAt": "2026-12-01T15:18:09.250000Z", "submittedAt": "2026-12-01T15:18:09.250000Z",
+                "ackedAt": "2026-12-01T15:18:09.300000Z", "firstFillAt": null }],
+            "messages": [{ "at": "2026-12-01T15:18:00Z", "reason": "buying_power", "text": "$90 is left" }],
+        }));
+        for line in [
+            "  buy 4 at 7.60; mid 7.50 when decided, 7.5250 when sent; $40.00 worse than mid: +1.00 ticks, +133.33 bp, +0.03 R",
+            "    decided 10:18:09.250, sent 10:18:09.250, taken 10:18:09.300, first fill ?: 3.2 s and 2 rungs",
+            "  4 contracts paid $3040.00, charges $4.20",
+            "  2026-12-01 10:18:00.000  buying power: $90 is left",
+        ] {
+            assert!(told.lines().any(|it| it == line), "{line} is missing:\n{told}");
+        }
     }
 
     #[test]

@@ -47,7 +47,9 @@ impl Functions for InProcess<'_> {
         let (ledger, clock, secrets) = (&self.parts.ledger, &self.parts.clock, &self.parts.secrets);
         match function {
             Function::Api => {
-                let api = Api { ledger, reads: ledger, clock, switches: self.parts.switches };
+                // One member on one machine asks now and then: nothing is worth keeping.
+                let cache = api::Cache::default();
+                let api = Api { ledger, reads: ledger, clock, switches: self.parts.switches, cache: &cache };
                 respond(event, async |call| api.call(call).await).await
             }
             Function::Control => {
