@@ -65,7 +65,9 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
         };
         let kill_switch = match self.ledger.kill_switch().await {
             Ok(mut rows) => {
-                rows.retain(|it| matches!(it.scope, KillScope::Global | KillScope::Broker(_)));
+                rows.retain(|it| {
+                    matches!(it.scope, KillScope::Global | KillScope::Broker(_) | KillScope::Market(_))
+                });
                 let state = strictest(&rows);
                 part(if state.allows_entries() { "ok" } else { "warn" }, state.as_str())
             }

@@ -169,7 +169,11 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
 fn may_see(caller: &Caller, scope: &KillScope) -> bool {
     match scope {
         KillScope::User(user) => *user == caller.user || caller.role == Role::Operator,
-        KillScope::Global | KillScope::Strategy(_) | KillScope::Symbol(_) | KillScope::Broker(_) => true,
+        KillScope::Global
+        | KillScope::Strategy(_)
+        | KillScope::Symbol(_)
+        | KillScope::Broker(_)
+        | KillScope::Market(_) => true,
     }
 }
 

@@ -127,6 +127,7 @@ impl<L: Ledger, R: Reads, C: Clock> Api<'_, L, R, C> {
                 limits: &context.settings.limits,
                 balances: heard.as_ref().map(|it| &it.0),
                 working_debits: context.day.working_debits,
+                realized_today: context.day.realized,
             })
         });
         let day_trading =

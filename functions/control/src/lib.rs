@@ -57,9 +57,11 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
         if state == KillState::HardStop {
             let of = match &scope {
                 KillScope::User(user) => Some(*user),
-                KillScope::Global | KillScope::Strategy(_) | KillScope::Symbol(_) | KillScope::Broker(_) => {
-                    None
-                }
+                KillScope::Global
+                | KillScope::Strategy(_)
+                | KillScope::Symbol(_)
+                | KillScope::Broker(_)
+                | KillScope::Market(_) => None,
             };
             self.flatten(of).await?;
         }

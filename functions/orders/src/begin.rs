@@ -150,6 +150,12 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             let progress = self.bare(work, IntentState::Done, "superseded", "a later close took over", None);
             return self.write(work, progress).await;
         }
+        // Before anything gets out of the way: what rests there keeps resting.
+        if self.stands_still(work).await? {
+            let due = self.clock.now().plus(follow::HALT_LOOK);
+            let progress = self.bare(work, work.view.state, "", "the market stands: it waits", Some(due));
+            return self.write(work, progress).await;
+        }
         if self.earlier_still_work(work, closing).await? {
             let due = self.clock.now().plus(EARLY_WAIT);
             let progress = self.bare(

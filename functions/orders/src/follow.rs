@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::calendar::{NoCalendar, last_trade};
 use domain::intent::{IntentHead, IntentState, OrderIntent};
+use domain::kill::halted_since;
 use domain::money::TickGrid;
 use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, BrokerLeg, BrokerOrder};
 use domain::ports::{BrokerError, BrokerPort, Brokers, Clock, HandleError, Ledger, OwnedNotes};
@@ -20,6 +21,10 @@ const CANCEL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 pub(crate) const INDEX_AGE_MAX: Duration = Duration::from_secs(5);
 /// No entry is worked later than this before its series' last trade.
 pub(crate) const ENTRY_HOURS_END_BEFORE: Duration = Duration::from_secs(20 * 60);
+/// How often a close is looked at that rests in a halt.
+pub(crate) const HALT_LOOK: Duration = Duration::from_secs(5);
+/// So long a halt is believed without another word: a breaker lasts fifteen minutes, its auction some more.
+const HALT_BELIEVED: Duration = Duration::from_secs(25 * 60);
 /// How long after a refused close the next attempt is made.
 pub(crate) const REFUSED_CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -136,6 +141,12 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     async fn rung(&self, work: &Work<'_, B::Account>, seen: Attempt) -> Result<(), HandleError> {
         let head = work.view.intent.head();
         let now = self.clock.now();
+        if !work.view.intent.opens() && self.stands_still(work).await? {
+            let due = now.plus(HALT_LOOK);
+            let progress =
+                self.progress(work, seen, IntentState::Working, "", "the market stands: it rests", Some(due));
+            return self.write(work, progress).await;
+        }
         let market = match work.broker.market(head.series).await {
             Ok(market) => market,
             Err(error) => return self.read_only(work, seen, &error).await,
@@ -161,6 +172,21 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                 self.write(work, progress).await
             }
         }
+    }
+
+    /// Whether the market is halted: nothing walks then, what works rests. A halt whose end nobody told for longer than any
+    /// breaker lasts is not believed against a quote of two sides.
+    pub(crate) async fn stands_still(&self, work: &Work<'_, B::Account>) -> Result<bool, HandleError> {
+        let series = work.view.intent.head().series;
+        let rows = self.ledger.kill_switch().await?;
+        let Some(since) = halted_since(&rows, series.underlying()) else { return Ok(false) };
+        let now = self.clock.now();
+        if now.since(since) < HALT_BELIEVED {
+            return Ok(true);
+        }
+        let quote = work.broker.quotes(&[series]).await.ok().and_then(|it| it.into_iter().next().flatten());
+        let trades = quote.is_some_and(|it| it.two_sided().is_some() && now.since(it.ts) <= INDEX_AGE_MAX);
+        Ok(!trades)
     }
 
     async fn modify(

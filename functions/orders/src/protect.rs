@@ -15,9 +15,10 @@ use domain::position::Owned;
 use domain::setup::{SetupLevels, TransitionRecord};
 use domain::ticket::StopLimit;
 use domain::time::UtcNanos;
+use engine::blind::TIGHTEN_AFTER;
 use engine::protect::{self, Standing};
 
-use crate::follow::INDEX_AGE_MAX;
+use crate::follow::{HALT_LOOK, INDEX_AGE_MAX};
 use crate::{ASK_AGAIN, EARLY_WAIT, Orders, Work};
 
 /// How often a resting order is read: the account stream tells of it sooner.
@@ -26,6 +27,8 @@ const READ_EVERY: Duration = Duration::from_secs(60);
 const EXECUTES: Duration = Duration::from_secs(5);
 /// The longest wait before an order the broker refused, or could not be priced, is tried again.
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
+/// The reason of an order that was drawn nearer because nobody saw the index.
+const TIGHTENED: &str = "tightened";
 /// For so long an entry's executions may be on their way into the books.
 const FILLS_ARRIVE: Duration = Duration::from_secs(120);
 
@@ -86,6 +89,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                 self.rests_no_more(work, if work.view.filled > 0 { "" } else { "nothing_held" }).await
             };
         }
+        if self.stands_still(work).await? {
+            return self.rest_later(work, "the market stands", HALT_LOOK).await;
+        }
         if let Some(wait) = refused_lately(&work.view, now) {
             return self.rest_later(work, "waiting after a refusal", wait).await;
         }
@@ -95,7 +101,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         };
         let asked = left.min(long.saturating_sub(resting_beside(&behind.intents, closing)));
         let terms = match self.terms_now(work, closing, &behind).await {
-            Ok(terms) => terms,
+            Ok((terms, _)) => terms,
             Err(error) => return self.ask_again(work, &error).await,
         };
         let (Some(terms), true) = (terms, asked > 0) else {
@@ -129,23 +135,33 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         {
             return self.cancel(work, seen, "quantity").await;
         }
-        let is_old = now.since(seen.repriced_at) >= protect::REPRICE_EVERY;
-        if behind.moves == seen.rung && !is_old {
-            return self.rests_on(work, seen, "rests", READ_EVERY).await;
+        if self.stands_still(work).await? {
+            return self.rests_on(work, seen, "the market stands", READ_EVERY).await;
         }
+        let is_old = now.since(seen.repriced_at) >= protect::REPRICE_EVERY;
         let terms = match self.terms_now(work, closing, &behind).await {
-            Ok(terms) => terms,
+            // Somebody lost sight of the index: the order is drawn nearer, whatever its age.
+            Ok((terms, true)) if seen.reason.as_deref() != Some(TIGHTENED) => (terms, true),
+            Ok((terms, is_tight)) => {
+                let is_back = !is_tight && seen.reason.as_deref() == Some(TIGHTENED);
+                if behind.moves == seen.rung && !is_old && !is_back {
+                    return self.rests_on(work, seen, "rests", READ_EVERY).await;
+                }
+                (terms, is_tight)
+            }
             Err(error) => {
                 return self.rests_on(work, seen, &format!("not priced: {error}"), ASK_AGAIN).await;
             }
         };
-        let (Some(terms), Some(id)) = (terms, seen.broker_order) else {
+        let (Some(terms), is_tight, Some(id)) = (terms.0, terms.1, seen.broker_order) else {
             return self.rests_on(work, seen, "no price to move to", EXECUTES).await;
         };
         match work.broker.move_protection(id, terms).await {
             Ok(()) => {
                 let what = format!("stop {} limit {}", terms.stop(), terms.limit());
-                let seen = Attempt { price: terms.limit(), rung: behind.moves, repriced_at: now, ..seen };
+                let reason = is_tight.then(|| TIGHTENED.to_owned());
+                let seen =
+                    Attempt { price: terms.limit(), rung: behind.moves, repriced_at: now, reason, ..seen };
                 self.rests_on(work, seen, &what, READ_EVERY).await
             }
             // It may stand at the old prices or the new ones, or have ended: read it back soon.
@@ -202,18 +218,22 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         Ok(latest)
     }
 
-    /// Stop and limit as the market stands; `None` where it gives none.
+    /// Stop and limit as the market stands, `None` where it gives none; and whether they are drawn nearer because the
+    /// broker has not seen the index for a while either.
     async fn terms_now(
         &self,
         work: &Work<'_, B::Account>,
         closing: &ClosingIntent,
         behind: &Behind,
-    ) -> Result<Option<StopLimit>, domain::ports::BrokerError> {
+    ) -> Result<(Option<StopLimit>, bool), domain::ports::BrokerError> {
         let market = work.broker.market(closing.head.series).await?;
         let now = self.clock.now();
-        let spot = market.spot(now, INDEX_AGE_MAX);
+        let unseen = market.index.map(|it| now.since(it.1));
+        let is_blind = unseen.is_some_and(|it| it >= TIGHTEN_AFTER);
+        let is_seen = unseen.is_some_and(|it| it <= INDEX_AGE_MAX);
+        let spot = market.index.map(|it| it.0).filter(|_| is_seen || is_blind);
         let (Some(spot), Some(quote)) = (spot, market.quote.filter(|it| is_fresh(it, now))) else {
-            return Ok(None);
+            return Ok((None, false));
         };
         let direction = behind.opening.direction;
         let standing = Standing {
@@ -224,7 +244,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             levels: &behind.levels,
             now,
         };
-        Ok(protect::prices(&standing))
+        if is_blind {
+            return Ok((protect::tightened(&standing), true));
+        }
+        Ok((protect::prices(&standing), false))
     }
 
     async fn rests_no_more(&self, work: &Work<'_, B::Account>, reason: &str) -> Result<(), HandleError> {

@@ -243,6 +243,7 @@ fn choose(
         limits: &context.settings.limits,
         balances,
         working_debits: context.day.working_debits,
+        realized_today: context.day.realized,
     });
     Ok((selected, sizing))
 }

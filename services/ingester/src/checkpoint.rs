@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::market::Market;
 use crate::metrics::Metrics;
+use crate::watch::Watch;
 
 /// The version this program writes and reads.
 pub const VERSION: u32 = 1;
@@ -22,6 +23,9 @@ pub(crate) struct Checkpoint {
     pub(crate) market: Market,
     pub(crate) options: Vec<(OccSymbol, OptionQuote)>,
     pub(crate) metrics: Metrics,
+    /// Absent in checkpoints of builds that did not watch.
+    #[serde(default)]
+    pub(crate) watch: Option<Watch>,
 }
 
 /// What a checkpoint belongs to.

@@ -15,6 +15,7 @@ use engine::setups::Step;
 use crate::checkpoint::{Checkpoint, CheckpointError, Replay, Run, VERSION};
 use crate::market::{Completed, Market};
 use crate::metrics::Metrics;
+use crate::watch::{self, Signal, Watch};
 
 /// Bars and the checkpoint are written after this much market time.
 pub const BATCH: Duration = Duration::from_secs(60);
@@ -59,6 +60,11 @@ pub struct Ingester {
     uncovered: bool,
     finished: bool,
     completed: Completed,
+    watch: Watch,
+    /// What the others must know, not written yet.
+    signals: VecDeque<Signal>,
+    /// The source ended: what does not come any more is no silence.
+    is_over: bool,
 }
 
 impl Ingester {
@@ -81,6 +87,9 @@ impl Ingester {
             uncovered: false,
             finished: false,
             completed: Completed::default(),
+            watch: Watch::new(source),
+            signals: VecDeque::new(),
+            is_over: false,
         }
     }
 
@@ -107,6 +116,7 @@ impl Ingester {
                 Replay::Live => 0,
             },
             metrics: saved.metrics,
+            watch: saved.watch.unwrap_or_else(|| Watch::new(source)),
             ..fresh
         })
     }
@@ -131,6 +141,11 @@ impl Ingester {
         self.emissions.iter()
     }
 
+    /// What the others must know and was not written yet.
+    pub fn signals(&self) -> impl Iterator<Item = &Signal> {
+        self.signals.iter()
+    }
+
     /// Closed bars not written yet.
     pub fn bars(&self) -> impl Iterator<Item = (Underlying, &[Microbar])> {
         self.bars.iter().map(|(symbol, bars)| (*symbol, bars.as_slice()))
@@ -148,6 +163,7 @@ impl Ingester {
             self.keep_option(series, quote);
         }
         let mut completed = std::mem::take(&mut self.completed);
+        self.signals.extend(self.watch.on_event(event, &mut self.market, &self.options, &mut completed));
         self.market.push(event, &mut completed);
         self.take_over(&mut completed);
         self.completed = completed;
@@ -168,6 +184,9 @@ impl Ingester {
             return;
         }
         let mut completed = std::mem::take(&mut self.completed);
+        if !self.is_over {
+            self.signals.extend(self.watch.on_time(now, &mut self.market, &self.options, &mut completed));
+        }
         self.market.pass_time(now, &mut completed);
         self.take_over(&mut completed);
         self.completed = completed;
@@ -175,11 +194,16 @@ impl Ingester {
 
     /// When time should be told next, if no event comes before.
     pub fn next_due(&self) -> Option<UtcNanos> {
-        if self.skip > 0 { None } else { self.market.next_due() }
+        if self.skip > 0 {
+            return None;
+        }
+        let watched = if self.is_over { None } else { self.watch.next_due(&self.market) };
+        self.market.next_due().into_iter().chain(watched).min()
     }
 
     /// The source ended: closes what is open. The next commit writes all there is.
     pub fn finish(&mut self) {
+        self.is_over = true;
         // Each telling closes a second or ends a setup, so this comes to an end; the bound is for the reader.
         for _ in 0..1_000 {
             let Some(due) = self.next_due() else { break };
@@ -190,7 +214,11 @@ impl Ingester {
 
     /// Whether a commit would write something now.
     pub fn wants_commit(&self) -> bool {
-        !self.emissions.is_empty() || self.uncovered || self.batch_due() || self.finished
+        !self.emissions.is_empty()
+            || !self.signals.is_empty()
+            || self.uncovered
+            || self.batch_due()
+            || self.finished
     }
 
     /// Writes steps with their chains, then bars and a checkpoint when they are due. What fails stays and is written by
@@ -199,6 +227,11 @@ impl Ingester {
     /// # Errors
     /// [`LedgerError`] where the ledger did not answer.
     pub async fn commit(&mut self, ledger: &impl Ledger) -> Result<(), LedgerError> {
+        while let Some(signal) = self.signals.front() {
+            watch::tell(ledger, self.source.index, signal).await?;
+            self.signals.pop_front();
+            self.uncovered = true;
+        }
         while let Some(it) = self.emissions.front() {
             if let Some(chain) = &it.chain {
                 ledger.store_chain(chain).await?;
@@ -269,6 +302,7 @@ impl Ingester {
             market: self.market.clone(),
             options: self.options.iter().map(|(series, quote)| (*series, *quote)).collect(),
             metrics: self.metrics.clone(),
+            watch: Some(self.watch.clone()),
         };
         checkpoint.write()
     }

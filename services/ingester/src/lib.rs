@@ -10,6 +10,7 @@ mod ingester;
 mod market;
 mod metrics;
 pub mod sources;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -18,3 +19,4 @@ pub use checkpoint::{CheckpointError, Replay, Run, VERSION as CHECKPOINT_VERSION
 pub use ingester::{BATCH, Emission, Ingester};
 pub use market::{Completed, Market};
 pub use metrics::{Lag, Metrics};
+pub use watch::Signal;

@@ -1,6 +1,6 @@
 //! Tape, context and setups as one: events in, seconds and steps of setups out.
 
-use domain::market::{MarketEvent, Microbar, SourceProfile};
+use domain::market::{MarketEvent, Microbar, Points, SourceProfile};
 use domain::symbol::Underlying;
 use domain::time::UtcNanos;
 use engine::bars::tape::{LATENESS_NS, Tape, TapeItem, TapeRules};
@@ -62,6 +62,35 @@ impl Market {
     /// The setups.
     pub fn setups(&self) -> &SetupEngine {
         &self.setups
+    }
+
+    /// Whether a setup is live: a position may stand behind it.
+    pub fn has_live(&self) -> bool {
+        self.setups.has_live()
+    }
+
+    /// Notes the spot that options imply just now.
+    pub const fn set_implied(&mut self, implied: Option<Points>) {
+        self.setups.set_implied(implied);
+    }
+
+    /// Leads live setups by a value that stands for the silent index.
+    pub fn see(&mut self, at: UtcNanos, value: Points, out: &mut Completed) {
+        out.steps.extend(self.setups.on_substitute(at, value, &self.context));
+    }
+
+    /// Ends live setups: nobody has seen the index for too long.
+    pub fn end_live(&mut self, at: UtcNanos, reason: &str, out: &mut Completed) {
+        out.steps.extend(self.setups.end_live(at, reason, &self.context));
+    }
+
+    /// The market stands or trades again: timers stand with it.
+    pub fn stand(&mut self, at: UtcNanos, is_halted: bool) {
+        if is_halted {
+            self.setups.halt(at);
+        } else {
+            self.setups.resume(at);
+        }
     }
 
     /// Takes an event.

@@ -1,4 +1,5 @@
-//! The kill switch: four states, five scopes, the strictest match counts (spec 3).
+//! The kill switch: four states, six scopes, the strictest match counts (spec 3). The system keeps one of the scopes for
+//! itself: the market of an underlying, which halts and reopens without anybody's hand.
 
 use std::fmt;
 
@@ -62,10 +63,13 @@ pub enum KillScope {
     Symbol(Underlying),
     /// One broker, by name.
     Broker(String),
+    /// The market of one underlying: stopped by a halt, released when it reopened.
+    Market(Underlying),
 }
 
 impl fmt::Display for KillScope {
-    /// `global`, `user:<uuid>`, `strategy:orb_breakout`, `symbol:SPX`, `broker:tradier`: the row's key.
+    /// `global`, `user:<uuid>`, `strategy:orb_breakout`, `symbol:SPX`, `broker:tradier`,
+    /// `market:SPX`: the row's key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Global => f.write_str("global"),
@@ -73,6 +77,7 @@ impl fmt::Display for KillScope {
             Self::Strategy(name) => write!(f, "strategy:{name}"),
             Self::Symbol(symbol) => write!(f, "symbol:{symbol}"),
             Self::Broker(name) => write!(f, "broker:{name}"),
+            Self::Market(symbol) => write!(f, "market:{symbol}"),
         }
     }
 }
@@ -90,6 +95,7 @@ impl KillScope {
             "strategy" if named => Some(Self::Strategy(of.to_owned())),
             "symbol" => of.parse().ok().map(Self::Symbol),
             "broker" if named => Some(Self::Broker(of.to_owned())),
+            "market" => of.parse().ok().map(Self::Market),
             _ => None,
         }
     }
@@ -141,18 +147,25 @@ impl KillRow {
     }
 }
 
+/// Whether the market of `symbol` stands, and since when.
+pub fn halted_since(rows: &[KillRow], symbol: Underlying) -> Option<UtcNanos> {
+    let of_market = |it: &&KillRow| it.scope == KillScope::Market(symbol) && !it.state.allows_entries();
+    rows.iter().find(of_market).map(|it| it.flipped_at)
+}
+
 /// The strictest state over `rows`; [`KillState::Normal`] when none matches.
 pub fn strictest(rows: &[KillRow]) -> KillState {
     rows.iter().map(|it| it.state).max().unwrap_or_default()
 }
 
 /// The scopes that cover an entry of `user` by `strategy` on `symbol` at `broker`.
-pub fn scopes_for(user: UserId, strategy: &str, symbol: Underlying, broker: &str) -> [KillScope; 5] {
+pub fn scopes_for(user: UserId, strategy: &str, symbol: Underlying, broker: &str) -> [KillScope; 6] {
     [
         KillScope::Global,
         KillScope::User(user),
         KillScope::Strategy(strategy.to_owned()),
         KillScope::Symbol(symbol),
         KillScope::Broker(broker.to_owned()),
+        KillScope::Market(symbol),
     ]
 }

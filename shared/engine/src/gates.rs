@@ -10,7 +10,7 @@ use domain::calendar::Session;
 use domain::fees::FeeSchedule;
 use domain::gate::{GateCheck, first_block};
 use domain::intent::{IntentState, OPENING_GATES, OpeningIntent};
-use domain::kill::strictest;
+use domain::kill::{KillRow, KillScope, strictest};
 use domain::market::OptionQuote;
 use domain::money::{Price, Side, TickGrid, Usd};
 use domain::ports::OpeningContext;
@@ -199,6 +199,12 @@ pub(crate) fn consent(inputs: &Standing<'_>, gate: &str) -> GateCheck {
 }
 
 pub(crate) fn kill_switch(inputs: &Standing<'_>, gate: &str) -> GateCheck {
+    // The rows are those that cover the entry: a market among them is its own.
+    let is_halt = |it: &&KillRow| matches!(it.scope, KillScope::Market(_)) && !it.state.allows_entries();
+    if let Some(row) = inputs.context.kill.iter().find(is_halt) {
+        let observed = format!("halted since {}", row.flipped_at.new_york().time());
+        return GateCheck::holds(gate, false, observed, "a market that trades", "market_halted");
+    }
     let state = strictest(&inputs.context.kill);
     GateCheck::holds(gate, state.allows_entries(), state.as_str(), "normal", "kill_switch")
 }

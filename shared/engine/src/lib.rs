@@ -2,12 +2,15 @@
 
 pub mod bars;
 pub mod behaviour;
+pub mod blind;
 pub mod combo;
 pub mod context;
 pub mod daytrade;
+pub mod emergency;
 pub mod fidelity;
 pub mod flatten;
 pub mod gates;
+pub mod halt;
 pub mod pricing;
 pub mod profile;
 pub mod protect;

@@ -43,6 +43,24 @@ pub struct SizingInputs<'a> {
     pub balances: Option<&'a Balances>,
     /// Worst cost of our working entries.
     pub working_debits: Usd,
+    /// What the day has made so far, its charges taken off.
+    pub realized_today: Usd,
+}
+
+/// After this part of the daily loss limit is lost, sizes are halved, in percent.
+const DRAWDOWN_PCT: i64 = 50;
+
+impl SizingInputs<'_> {
+    /// Whether the day is in a drawdown: half of what it may lose is lost.
+    fn is_in_drawdown(&self) -> bool {
+        let limit = self.limits.daily_loss_limit;
+        limit > Usd::ZERO && -self.realized_today >= limit.scaled(DRAWDOWN_PCT, 100)
+    }
+
+    /// Half the contracts in a drawdown, at least one of those there are.
+    fn sized_down(&self, contracts: u32) -> u32 {
+        if self.is_in_drawdown() { contracts.div_ceil(2) } else { contracts }
+    }
 }
 
 /// The series' modelled values that reward and risk are measured by, in dollars a share.
@@ -151,6 +169,9 @@ pub struct Sizing {
     pub contracts_by_buying_power: Option<u32>,
     /// Contracts the user allows in one order.
     pub max_contracts: u32,
+    /// Whether the size is halved, because half of the day's limit is lost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_sized_down: bool,
     /// Contracts to buy.
     pub suggested_contracts: u32,
     /// Whether buying power alone stops it.
@@ -198,8 +219,8 @@ pub fn size(inputs: &SizingInputs<'_>) -> Sizing {
         Some(0) => "margin_limit_blocked",
         Some(_) => "sized",
     };
-    let suggested_contracts =
-        if reason == "sized" { allowed.min(contracts_by_buying_power.unwrap_or(0)) } else { 0 };
+    let sized = inputs.sized_down(allowed.min(contracts_by_buying_power.unwrap_or(0)));
+    let suggested_contracts = if reason == "sized" { sized } else { 0 };
     Sizing {
         series,
         delta: model.delta,
@@ -219,6 +240,7 @@ pub fn size(inputs: &SizingInputs<'_>) -> Sizing {
         buying_power,
         contracts_by_buying_power,
         max_contracts: inputs.limits.max_contracts,
+        is_sized_down: inputs.is_in_drawdown(),
         suggested_contracts,
         margin_limit_blocked: reason == "margin_limit_blocked",
         reason,
@@ -281,6 +303,7 @@ mod tests {
             limits,
             balances: None,
             working_debits: Usd::ZERO,
+            realized_today: Usd::ZERO,
         }
     }
 
@@ -309,6 +332,32 @@ mod tests {
             assert_eq!((sizing.suggested_contracts, sizing.reason), (by_hand, reason), "{sizing:?}");
             assert_eq!(sizing.margin_limit_blocked, reason == "margin_limit_blocked");
         }
+    }
+
+    #[test]
+    fn a_day_that_lost_half_of_its_limit_trades_half_the_size() {
+        let (chosen, levels, money) = (selected(), long_levels(), balances(100_000));
+        let limits = RiskLimits {
+            max_risk_per_trade: Usd::from_dollars(100_000),
+            max_contracts: 5,
+            daily_loss_limit: Usd::from_dollars(1_000),
+            ..RiskLimits::default()
+        };
+        for (made, contracts) in [(0, 5), (-499, 5), (-500, 3), (-900, 3), (500, 5)] {
+            let realized_today = Usd::from_dollars(made);
+            let base = inputs(&chosen, &levels, &limits);
+            let sizing = size(&SizingInputs { balances: Some(&money), realized_today, ..base });
+            assert_eq!(
+                (sizing.suggested_contracts, sizing.is_sized_down),
+                (contracts, contracts == 3),
+                "{made}"
+            );
+        }
+        let one = RiskLimits { max_contracts: 1, ..limits };
+        let base = inputs(&chosen, &levels, &one);
+        let realized_today = Usd::from_dollars(-900);
+        let sizing = size(&SizingInputs { balances: Some(&money), realized_today, ..base });
+        assert_eq!(sizing.suggested_contracts, 1, "one contract cannot be halved");
     }
 
     #[test]

@@ -100,7 +100,7 @@ async fn stop_covered(tx: &Tx, flip: &KillFlip) -> Result<(), LedgerError> {
         KillScope::Global => (None, None, None),
         KillScope::User(user) => (Some(*user), None, None),
         KillScope::Strategy(name) => (None, Some(name.as_str()), None),
-        KillScope::Symbol(symbol) => (None, None, Some(symbol.as_str())),
+        KillScope::Symbol(symbol) | KillScope::Market(symbol) => (None, None, Some(symbol.as_str())),
         KillScope::Broker(name) if name == BROKER => (None, None, None),
         KillScope::Broker(_) => return Ok(()),
     };

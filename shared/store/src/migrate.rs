@@ -19,7 +19,7 @@ pub struct Migration {
 }
 
 /// Every migration, in order.
-pub const MIGRATIONS: [Migration; 9] = [
+pub const MIGRATIONS: [Migration; 10] = [
     Migration { version: 1, name: "0001_ledger", sql: include_str!("../../../migrations/0001_ledger.sql") },
     Migration { version: 2, name: "0002_api", sql: include_str!("../../../migrations/0002_api.sql") },
     Migration { version: 3, name: "0003_audit", sql: include_str!("../../../migrations/0003_audit.sql") },
@@ -45,6 +45,7 @@ pub const MIGRATIONS: [Migration; 9] = [
         name: "0009_readings",
         sql: include_str!("../../../migrations/0009_readings.sql"),
     },
+    Migration { version: 10, name: "0010_halts", sql: include_str!("../../../migrations/0010_halts.sql") },
 ];
 
 /// The version this build works with.

@@ -1,9 +1,7 @@
 //! Disaster orders: what rests at the broker while we hold, and how it gets out of the way.
 
-use domain::setup::{SetupState, TrailStep, TransitionRecord};
-use sim::broker::OrderType;
-
 use super::*;
+use domain::setup::{SetupState, TrailStep, TransitionRecord};
 
 /// A disaster order as the broker has it: contracts, stop and limit in cents.
 type Resting = (u32, u32, u32);
@@ -285,4 +283,98 @@ fn a_disaster_order_whose_request_arrives_after_it_was_given_up_does_not_keep_a_
     let stop = bench.close(&entry, 3, Action::Stop, CloseAmount::All);
     bench.live(20, (510, 520));
     assert_eq!((bench.stands(stop), bench.held()), (done("", 3), 0), "{:?}", bench.failures);
+}
+
+impl Bench {
+    fn market(&self, state: KillState) {
+        let (scope, at) = (KillScope::Market(Underlying::SPX), self.clock.now());
+        let flip = KillFlip { scope, state, by: "halt".to_owned(), reason: "test".to_owned(), at };
+        block_on(self.ledger.flip_kill_switch(&flip)).unwrap().unwrap();
+    }
+}
+
+#[test]
+fn in_a_halt_nothing_walks_what_works_rests_and_it_goes_on_when_the_market_reopened() {
+    let bench = Bench::new();
+    let entry = bench.protected(3);
+    let t1 = bench.close(&entry, 3, Action::TakeProfit1, CloseAmount::FractionBp(5_000));
+    // Wide and empty: the target rests over the bid.
+    bench.live(3, (410, 620));
+    let price = |bench: &Bench| bench.view(t1).last_attempt().map(|it| (it.no.0, it.price, it.rung));
+    let before = price(&bench);
+    bench.market(KillState::SafeMode);
+    bench.pass(60);
+    assert_eq!((price(&bench), bench.view(t1).state), (before, IntentState::Working));
+    bench.market(KillState::Normal);
+    bench.live(30, (410, 620));
+    assert_ne!(price(&bench), before);
+    assert_eq!(bench.stands(t1), done("", 2));
+}
+
+#[test]
+fn a_close_that_begins_in_a_halt_waits_and_leaves_the_disaster_orders_where_they_rest() {
+    let bench = Bench::new();
+    let entry = bench.protected(3);
+    bench.market(KillState::SafeMode);
+    let stop = bench.close(&entry, 3, Action::Stop, CloseAmount::All);
+    bench.live(60, (510, 520));
+    assert_eq!((bench.view(stop).attempts.len(), bench.resting().len(), bench.held()), (0, 2, 3));
+    bench.market(KillState::Normal);
+    bench.live(15, (510, 520));
+    assert_eq!((bench.stands(stop), bench.held()), (done("", 3), 0));
+}
+
+#[test]
+fn no_entry_leaves_and_none_works_on_while_the_market_is_halted() {
+    let bench = Bench::new();
+    bench.market(KillState::SafeMode);
+    let entry = bench.enter(2);
+    bench.pass(20);
+    let (state, reason, _) = bench.stands(entry.head.id);
+    assert_eq!((state, reason.as_str(), bench.line.posts()), (IntentState::Blocked, "market_halted", 0));
+    let bench = Bench::new();
+    bench.quote(510, 560, 50);
+    let entry = bench.enter(2);
+    bench.pass(2);
+    bench.market(KillState::SafeMode);
+    bench.pass(10);
+    assert_eq!(bench.stands(entry.head.id), done("superseded", 0));
+}
+
+#[test]
+fn a_halt_whose_end_nobody_told_does_not_keep_a_close_for_ever() {
+    let bench = Bench::new();
+    let entry = bench.protected(1);
+    bench.market(KillState::SafeMode);
+    let stop = bench.close(&entry, 3, Action::Stop, CloseAmount::All);
+    bench.live(24 * 60, (510, 520));
+    assert_eq!(bench.held(), 1);
+    bench.live(2 * 60, (510, 520));
+    assert_eq!((bench.stands(stop), bench.held()), (done("", 1), 0));
+}
+
+#[test]
+fn disaster_orders_are_drawn_nearer_while_nobody_sees_the_index() {
+    let bench = Bench::new();
+    let entry = bench.protected(3);
+    let before = bench.resting();
+    for _ in 0..20 {
+        bench.quote(510, 520, 50);
+        bench.pass(1);
+    }
+    // The ingester has each of them looked at.
+    block_on(async {
+        for view in bench.protections(&entry) {
+            let (intent, version) = (view.intent.head().id, view.version);
+            let step = Message::Step { account: ACCOUNT, intent, version, tries: 0 };
+            bench.ledger.send_later(Queue::Exits, &step, bench.clock.now()).await.unwrap();
+        }
+    })
+    .unwrap();
+    bench.pass(1);
+    let tight = bench.resting();
+    assert!(tight[0].1 > before[0].1 && tight[0].1 < 510, "{before:?} then {tight:?}");
+    // Seen again, they go back.
+    bench.live(70, (510, 520));
+    assert!(bench.resting()[0].1 < tight[0].1, "{:?}", bench.resting());
 }

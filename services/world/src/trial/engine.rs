@@ -45,6 +45,7 @@ pub(super) enum Event {
     Incident(usize),
     Over(usize),
     Flip(usize, KillState),
+    Stands(bool),
     Late(Box<Request>),
     Tick,
     Calm,
@@ -191,6 +192,7 @@ impl Engine {
             Event::Incident(index) => self.incident(index),
             Event::Over(index) => self.over(index),
             Event::Flip(index, state) => self.flip(index, state),
+            Event::Stands(is_halted) => self.stands(is_halted),
             Event::Late(request) => {
                 self.laws.tell(|| format!("! {request:?} arrives late"));
                 // Nobody waits for its answer any more.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use domain::account::BrokerCredential;
-use domain::kill::KillState;
-use domain::ports::{CredentialChange, Ledger as _, Queue, Secrets as _};
+use domain::kill::{KillScope, KillState};
+use domain::ports::{CredentialChange, KillFlip, Ledger as _, Queue, Secrets as _};
 use domain::secret::Token;
+use domain::symbol::Underlying;
 use domain::time::UtcNanos;
 use sim::broker::{ForeignOrder, LegSide};
 use sim::conformance::block_on;
@@ -14,6 +15,10 @@ use sim::perils::Database;
 use super::course::What;
 use super::engine::{Engine, Event};
 use super::parts::second_token;
+
+/// How long after a halt began the ingester tells of it, and how long after trading went on.
+const HALT_TOLD_AFTER: Duration = Duration::from_secs(45);
+const REOPENING_TOLD_AFTER: Duration = Duration::from_secs(30);
 
 /// Bodies that are not ours to work: the first of an older schema, the others broken, unknown or misdirected.
 const POISON: [(Queue, &str); 5] = [
@@ -55,6 +60,8 @@ impl Engine {
             }
             What::Halt(time) => {
                 self.tape.set_mood(|it| it.is_halted = true);
+                let told_at = self.now().plus(HALT_TOLD_AFTER);
+                self.at(told_at, Event::Stands(true));
                 self.ends(index, time, true);
             }
             What::IndexSilent(time) => {
@@ -103,7 +110,12 @@ impl Engine {
             What::DatabaseDown(_) | What::DatabaseReadOnly(_) => perils.set_database(Database::Up),
             What::BrokerAway(_) => perils.set_broker_away(false),
             What::AlertsDown(_) => perils.set_alerts_down(false),
-            What::Halt(_) => self.tape.set_mood(|it| it.is_halted = false),
+            What::Halt(_) => {
+                self.tape.set_mood(|it| it.is_halted = false);
+                let told_at = self.now().plus(REOPENING_TOLD_AFTER);
+                self.trouble_until = self.trouble_until.max(told_at);
+                self.at(told_at, Event::Stands(false));
+            }
             What::IndexSilent(_) => self.tape.set_mood(|it| it.is_index_silent = false),
             What::Flip { .. } => {
                 let now = self.now();
@@ -112,6 +124,23 @@ impl Engine {
             What::Revoked { member, .. } => self.rotate(member),
             What::WideClose | What::NoBids | What::ByHand { .. } | What::Poison(_) | What::Redrive => {}
         }
+    }
+
+    /// The ingester tells that the market stands, or trades again, where it still does. It writes one thing after another,
+    /// so nothing comes between.
+    pub(super) fn stands(&mut self, is_halted: bool) {
+        if self.tape.mood().is_halted != is_halted {
+            return;
+        }
+        let flip = KillFlip {
+            scope: KillScope::Market(Underlying::SPX),
+            state: if is_halted { KillState::SafeMode } else { KillState::Normal },
+            by: "halt".to_owned(),
+            reason: "no option is quoted on two sides".to_owned(),
+            at: self.now(),
+        };
+        let written = block_on(self.parts.books.flip_kill_switch(&flip));
+        self.laws.tell(|| format!("the market stands: {is_halted}, {}", matches!(written, Ok(Ok(_)))));
     }
 
     /// The member stores another token, as the function `credentials` would write it.

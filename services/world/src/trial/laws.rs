@@ -265,7 +265,7 @@ impl Laws {
     /// INV5: whether the switch stood against an entry when it was marked.
     fn stopped_by(&self, opening: &OpeningIntent) -> Option<KillRow> {
         let head = &opening.head;
-        let scopes: [KillScope; 5] = scopes_for(
+        let scopes: [KillScope; 6] = scopes_for(
             head.account.user,
             opening.kind.as_str(),
             head.series.underlying(),

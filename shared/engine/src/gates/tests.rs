@@ -197,6 +197,38 @@ fn entries_keep_to_their_hours_also_on_short_days() {
 }
 
 #[test]
+fn no_entry_is_sent_later_than_twenty_minutes_before_the_close() {
+    let session = Session::of(jiff::civil::date(2026, 11, 27)).unwrap().unwrap();
+    let (_, until) = entry_hours(&session);
+    assert_eq!(session.close.since(until), Duration::from_secs(20 * 60));
+}
+
+#[test]
+fn three_losses_in_a_row_pause_entries() {
+    for (losses, blocks) in [(2, false), (3, true), (4, true)] {
+        let mut world = World::new();
+        world.context.day.losses_in_a_row = losses;
+        let gates = world.ask();
+        let check = gates.iter().find(|it| it.gate == "trade_count").unwrap();
+        assert_eq!((check.blocks(), check.reason == "paused_after_losses"), (blocks, blocks), "{losses}");
+    }
+}
+
+#[test]
+fn a_halted_market_lets_no_entry_through_and_says_so() {
+    let mut world = World::new();
+    let underlying = world.intent.head.series.underlying();
+    let row =
+        |scope, state| KillRow { scope, state, version: 1, flipped_at: world.now, by: "halt".to_owned(), reason: "test".to_owned() };
+    let halted = row(KillScope::Market(underlying), KillState::SafeMode);
+    let elsewhere = row(KillScope::Market("XSP".parse().unwrap()), KillState::Normal);
+    world.context.kill = vec![elsewhere.clone(), halted];
+    assert_eq!(verdict(&world.ask()), (IntentState::Blocked, "market_halted".to_owned()));
+    world.context.kill = vec![elsewhere];
+    assert_eq!(verdict(&world.ask()).0, IntentState::Ready);
+}
+
+#[test]
 fn an_intent_that_is_counted_already_does_not_count_against_itself() {
     let mut world = World::new();
     let debit = world.intent.worst.notional(2) + Usd::from_cents(210);

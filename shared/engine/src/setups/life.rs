@@ -1,15 +1,18 @@
 //! A triggered setup's life: targets, stop, break-even, trail.
 //!
-//! First value at or through counts; a bar that touches stop and target counts as the stop.
+//! First value at or through counts; a bar that touches stop and target counts as the stop. Where the spot that options
+//! imply is more than three points away from the index, stops use the worse of the two.
 
 use domain::setup::{Direction, SetupState, TrailStep};
 
 use super::{Look, Planned, Step, ahead, behind, extremes, part_of};
+use crate::blind::worse;
 
 /// Leads a live setup through one second.
 pub(super) fn lead(it: &mut Planned, look: &Look<'_>, steps: &mut Vec<Step>) {
     let direction = it.setup.direction;
     let (best, worst) = extremes(direction, &look.ohlc);
+    let worst = worse(direction, worst, look.ohlc.close, look.implied);
     let levels = it.setup.levels;
     it.gates.clear();
     if direction.reached(levels.stop, worst) {

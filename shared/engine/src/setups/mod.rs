@@ -66,6 +66,9 @@ struct Planned {
     trigger: Option<Points>,
     /// The gates as they stood at the last look.
     gates: Vec<GateCheck>,
+    /// How long its timers stood still, in halts.
+    #[serde(default)]
+    paused: Duration,
 }
 
 /// What one direction remembers.
@@ -88,6 +91,12 @@ pub struct SetupEngine {
     formed: u32,
     /// The start of the last second with an index value.
     bar: UtcNanos,
+    /// The spot that options imply; stops use it where it is worse by more than three points.
+    #[serde(default)]
+    implied: Option<Points>,
+    /// Since when the market stands, and timers with it.
+    #[serde(default)]
+    halted_since: Option<UtcNanos>,
 }
 
 /// What one second shows the setups.
@@ -99,6 +108,7 @@ struct Look<'a> {
     at: UtcNanos,
     ohlc: Ohlc,
     ctx: &'a Context,
+    implied: Option<Points>,
 }
 
 /// What counts against a direction's caps.
@@ -135,13 +145,60 @@ impl SetupEngine {
             return steps;
         };
         self.bar = second.ts_open;
-        let look = Look { bar: second.ts_open, at: second.end(), ohlc, ctx };
+        let look = Look { bar: second.ts_open, at: second.end(), ohlc, ctx, implied: self.implied };
         orb::form(self, &look, &mut steps);
         for i in 0..self.planned.len() {
             self.work(i, &look, &mut steps);
         }
         self.forget_ended();
         steps
+    }
+
+    /// Whether a setup is live: a position may stand behind it.
+    pub fn has_live(&self) -> bool {
+        self.planned.iter().any(|it| it.setup.state.is_live())
+    }
+
+    /// Notes the spot that options imply just now.
+    pub const fn set_implied(&mut self, implied: Option<Points>) {
+        self.implied = implied;
+    }
+
+    /// Leads live setups by a value that stands for the silent index. Nothing triggers on it.
+    pub fn on_substitute(&mut self, at: UtcNanos, value: Points, ctx: &Context) -> Vec<Step> {
+        let mut steps = self.pass_time(at, ctx);
+        let ohlc = Ohlc { open: value, high: value, low: value, close: value };
+        let bar = at.floor_to(domain::time::NANOS_PER_SEC);
+        let look = Look { bar, at, ohlc, ctx, implied: None };
+        for it in self.planned.iter_mut().filter(|it| it.setup.state.is_live()) {
+            life::lead(it, &look, &mut steps);
+        }
+        self.forget_ended();
+        steps
+    }
+
+    /// Ends live setups: nobody has seen the index for too long.
+    pub fn end_live(&mut self, at: UtcNanos, reason: &str, ctx: &Context) -> Vec<Step> {
+        let (bar, mut steps) = (self.bar, Vec::new());
+        for it in self.planned.iter_mut().filter(|it| it.setup.state.is_live()) {
+            let price = ctx.last().map_or(it.edge, |last| last.close);
+            it.step(SetupState::Expired, at, price, reason, bar, &mut steps);
+        }
+        self.forget_ended();
+        steps
+    }
+
+    /// The market stands: timers stand with it.
+    pub fn halt(&mut self, at: UtcNanos) {
+        self.halted_since.get_or_insert(at);
+    }
+
+    /// It trades again: timers go on where they stood.
+    pub fn resume(&mut self, at: UtcNanos) {
+        let Some(since) = self.halted_since.take() else { return };
+        for it in &mut self.planned {
+            it.paused = it.paused.saturating_add(at.since(since));
+        }
     }
 
     /// Ends what has run out of time at `now` or before, in order of time. `now` counts in whole seconds, so that a
@@ -153,7 +210,7 @@ impl SetupEngine {
             .iter()
             .enumerate()
             .map(|(i, it)| {
-                let (at, reason) = deadline(&it.setup, ctx);
+                let (at, reason) = deadline(it, ctx, self.halted_since.is_some());
                 (at, i, reason)
             })
             .filter(|(at, ..)| *at <= now)
@@ -171,7 +228,8 @@ impl SetupEngine {
 
     /// When the next setup runs out of time, for whoever moves the clock.
     pub fn next_deadline(&self, ctx: &Context) -> Option<UtcNanos> {
-        self.planned.iter().map(|it| deadline(&it.setup, ctx).0).min()
+        let halted = self.halted_since.is_some();
+        self.planned.iter().map(|it| deadline(it, ctx, halted).0).min()
     }
 
     /// Takes the setup at `i` through the second.
@@ -222,17 +280,18 @@ impl SetupEngine {
     }
 }
 
-/// When a setup ends for want of time, and why.
-fn deadline(setup: &Setup, ctx: &Context) -> (UtcNanos, &'static str) {
-    let profile = ctx.profile();
+/// When a setup ends for want of time, and why. In a halt its own timers stand; the session ends all the same.
+fn deadline(it: &Planned, ctx: &Context, is_halted: bool) -> (UtcNanos, &'static str) {
+    let (setup, profile) = (&it.setup, ctx.profile());
     let session_end = (ctx.session().before_close(profile.session_end_minutes), "session_end");
     let own = match (setup.state, setup.triggered_at) {
         (SetupState::Forming | SetupState::Ready, _) => (setup.valid_until, "valid_until"),
         (SetupState::Triggered, Some(at)) => (at.plus(minutes(profile.hold_max_minutes)), "hold_max"),
         _ => session_end,
     };
+    let own = (own.0.plus(it.paused), own.1);
     // At the same instant the session's end is the reason: it writes no intent.
-    if session_end.0 <= own.0 { session_end } else { own }
+    if is_halted || session_end.0 <= own.0 { session_end } else { own }
 }
 
 fn minutes(n: u32) -> Duration {

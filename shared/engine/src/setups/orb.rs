@@ -172,6 +172,7 @@ fn planned(
         extreme: None,
         trigger: None,
         gates: Vec::new(),
+        paused: std::time::Duration::ZERO,
     }
 }
 

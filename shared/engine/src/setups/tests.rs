@@ -331,3 +331,85 @@ proptest! {
         }
     }
 }
+
+/// An engine whose setup has just triggered, with its context and the seconds it saw.
+fn triggered() -> (Context, SetupEngine, usize, domain::setup::Setup) {
+    let all = seconds(&[(10, 5_609.0), BREAK, HOLD], Some(FINE));
+    let (mut ctx, mut engine) = (Context::new(&source(), &profile(), true), SetupEngine::new());
+    all.iter().for_each(|it| _ = take(&mut ctx, &mut engine, it));
+    let setup = engine.open().find(|it| it.state == SetupState::Triggered).unwrap().clone();
+    (ctx, engine, all.len(), setup)
+}
+
+#[test]
+fn the_first_value_at_or_through_a_level_counts() {
+    for (beyond, ending) in [(0.0, true), (-0.01, true), (0.01, false)] {
+        let (mut ctx, mut engine, n, setup) = triggered();
+        let stop = setup.levels.stop.to_f64() + beyond;
+        let steps = take(&mut ctx, &mut engine, &second(n, stop, Some(FINE)));
+        assert_eq!(steps.iter().any(|it| it.transition.to == SetupState::Stopped), ending, "{beyond}");
+    }
+    for (beyond, ending) in [(0.0, true), (0.01, true), (-0.01, false)] {
+        let (mut ctx, mut engine, n, setup) = triggered();
+        let target = setup.levels.t1.to_f64() + beyond;
+        let steps = take(&mut ctx, &mut engine, &second(n, target, Some(FINE)));
+        assert_eq!(steps.iter().any(|it| it.transition.to == SetupState::T1Hit), ending, "{beyond}");
+    }
+}
+
+#[test]
+fn a_stop_uses_the_implied_spot_where_it_is_worse_by_more_than_three_points() {
+    for (implied, stopped) in [(None, false), (Some(-1.0), true), (Some(40.0), false)] {
+        let (mut ctx, mut engine, n, setup) = triggered();
+        let under_stop = |by: f64| Points::from_f64(setup.levels.stop.to_f64() + by);
+        engine.set_implied(implied.map(under_stop));
+        let steps = take(&mut ctx, &mut engine, &second(n, 5_611.5, Some(FINE)));
+        assert_eq!(steps.iter().any(|it| it.transition.to == SetupState::Stopped), stopped, "{implied:?}");
+    }
+    // Within three points of each other the index alone counts.
+    let (mut ctx, mut engine, n, setup) = triggered();
+    let near = setup.levels.stop.to_f64() + 2.0;
+    engine.set_implied(Some(Points::from_f64(near - 2.9)));
+    assert!(take(&mut ctx, &mut engine, &second(n, near, Some(FINE))).is_empty());
+}
+
+#[test]
+fn a_substitute_leads_what_is_live_and_triggers_nothing() {
+    let (ctx, mut engine, n, setup) = triggered();
+    let at = second(n, 0.0, None).ts_open;
+    let steps = engine.on_substitute(at, setup.levels.stop, &ctx);
+    assert_eq!(steps.len(), 1);
+    assert_eq!((steps[0].transition.to, steps[0].transition.price), (SetupState::Stopped, setup.levels.stop));
+    // The same second once more: nothing is live, and what may still trigger does not do so on a substitute.
+    assert!(engine.on_substitute(at, Points::from_f64(5_611.5), &ctx).is_empty());
+}
+
+#[test]
+fn blind_for_too_long_what_is_live_ends_and_is_closed() {
+    let (ctx, mut engine, n, _) = triggered();
+    let steps = engine.end_live(second(n, 0.0, None).ts_open, "blind", &ctx);
+    assert_eq!((steps[0].transition.to, steps[0].transition.reason.as_str()), (SetupState::Expired, "blind"));
+    assert!(!engine.has_live());
+}
+
+#[test]
+fn without_t1_a_trade_ends_after_forty_five_minutes_and_a_halt_stands_that_timer_still() {
+    let ended = |halted: Option<(i64, i64)>| {
+        let (ctx, mut engine, n, setup) = triggered();
+        let start = second(n, 0.0, None).ts_open;
+        let mut steps = Vec::new();
+        for minute in 1..=70 {
+            let now = UtcNanos(start.0 + minute * 60 * NANOS_PER_SEC);
+            match halted {
+                Some((from, _)) if minute == from => engine.halt(now),
+                Some((_, to)) if minute == to => engine.resume(now),
+                _ => {}
+            }
+            steps.extend(engine.pass_time(now, &ctx));
+        }
+        let step = steps.into_iter().find(|it| it.setup.id == setup.id).unwrap().transition;
+        (step.reason, step.ts.since(setup.triggered_at.unwrap()).as_secs() / 60)
+    };
+    assert_eq!(ended(None), ("hold_max".to_owned(), 45));
+    assert_eq!(ended(Some((10, 25))), ("hold_max".to_owned(), 60));
+}

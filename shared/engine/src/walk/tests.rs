@@ -150,6 +150,68 @@ fn an_entry_is_abandoned_when_the_index_ran_away_or_most_of_the_way_is_gone() {
     assert_eq!(abandon(Direction::Long, &long, None), None);
 }
 
+/// A row of the table of plans: its actions, and the seconds and cents of its rungs on a quote of 4.00 at 5.20.
+struct Row {
+    actions: &'static [Action],
+    worst: Option<u32>,
+    rungs: &'static [(i64, u32)],
+    end: Option<StopReason>,
+}
+
+#[test]
+fn each_row_of_the_table_of_plans_is_walked_as_it_says() {
+    use Action as A;
+    for row in [
+        Row {
+            actions: &[A::Enter],
+            worst: Some(530),
+            rungs: &[(0, 460), (3, 470), (6, 480), (9, 490), (12, 500), (15, 510), (18, 520)],
+            end: Some(StopReason::TimedOut),
+        },
+        Row {
+            actions: &[A::TakeProfit1, A::TakeProfit2],
+            worst: None,
+            rungs: &[(0, 460), (2, 450), (4, 440), (6, 430), (8, 420), (10, 400), (12, 400)],
+            end: None,
+        },
+        Row {
+            actions: &[A::Stop, A::Terminal, A::Flatten],
+            worst: None,
+            rungs: &[(0, 400), (2, 390), (4, 380), (6, 360), (8, 320), (10, 270), (12, 190)],
+            end: None,
+        },
+    ] {
+        for action in row.actions {
+            let terms = terms(Plan::for_action(*action), row.worst);
+            let (rungs, end) = ladder(&terms, &quote(400, 520), row.rungs.len());
+            let end = if row.end.is_some() { ladder(&terms, &quote(400, 520), 100).1 } else { end };
+            assert_eq!((rungs.as_slice(), end), (row.rungs, row.end), "{action:?}");
+        }
+    }
+}
+
+#[test]
+fn no_order_is_replaced_faster_than_every_two_seconds_however_often_it_is_looked_at() {
+    for plan in [Plan::Entry, Plan::Target, Plan::Urgent] {
+        let terms = terms(plan, (plan == Plan::Entry).then_some(900));
+        let Next::Rung(rung) = first(&terms, Some(&quote(400, 900)), START) else { panic!() };
+        let mut last = attempt(rung.price, rung.rung, START);
+        for tenth in 1..190u64 {
+            let now = START.plus(Duration::from_millis(100 * tenth));
+            // The market runs away from it with every look.
+            let bid = 400 - u32::try_from(tenth).unwrap();
+            let Next::Rung(rung) = next(&terms, &last, Some(&quote(bid, 900)), now) else { continue };
+            if rung.price != last.price {
+                assert!(
+                    now.since(last.repriced_at) >= Duration::from_secs(2),
+                    "{plan:?} after {tenth} tenths"
+                );
+                last = attempt(rung.price, rung.rung, now);
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn prop_every_rung_is_on_grid_within_bound_and_no_less_aggressive(

@@ -23,6 +23,7 @@ cases! {
     a_flip_to_no_entries_leaves_working_entries_alone,
     a_flip_to_safe_mode_asks_every_entry_it_covers_to_stop,
     a_flip_stops_entries_of_its_scope_only,
+    a_halted_market_stops_its_entries_and_marks_none_until_it_reopens,
     a_context_shows_the_rows_of_its_scopes,
     a_reconciliation_is_written_once_with_its_steps_and_alerts,
     a_reconciliation_that_names_a_strange_intent_is_refused,
@@ -147,6 +148,7 @@ async fn a_flip_stops_entries_of_its_scope_only<L: Ledger>(ledger: &L) -> Outcom
         (KillScope::User(sample::user(2)), false),
         (KillScope::Strategy("another".to_owned()), false),
         (KillScope::Symbol(Underlying::SPY), false),
+        (KillScope::Market(Underlying::SPY), false),
         (KillScope::Broker("another".to_owned()), false),
         (KillScope::Broker("tradier".to_owned()), true),
     ];
@@ -155,6 +157,25 @@ async fn a_flip_stops_entries_of_its_scope_only<L: Ledger>(ledger: &L) -> Outcom
         let stopped = reread(ledger, &view).await?.stop_requested;
         ensure!(stopped == stops, "after a flip of {scope} the entry's stop is {stopped}");
     }
+    Ok(())
+}
+
+async fn a_halted_market_stops_its_entries_and_marks_none_until_it_reopens<L: Ledger>(ledger: &L) -> Outcome {
+    let (account, fence) = opened(ledger).await?;
+    let works = ready(ledger, &account, 1, 3).await?;
+    let works = working(ledger, &works, fence, 3, 71, at(10, 1, 0)).await?;
+    let market = KillScope::Market(Underlying::SPX);
+    let row = ledger.flip_kill_switch(&flip(market.clone(), KillState::SafeMode, at(10, 5, 0))).await?;
+    same!(reread(ledger, &works).await?.stop_requested, true);
+    let rows = ledger.kill_switch().await?;
+    same!(domain::kill::halted_since(&rows, Underlying::SPX), Some(at(10, 5, 0)));
+    let later = ready(ledger, &account, 2, 3).await?;
+    let request = sample::mark(&later, fence, 3, at(10, 6, 0));
+    same!(ledger.mark_submitting(&request).await?, Marking::Killed(row));
+    ledger.flip_kill_switch(&flip(market, KillState::Normal, at(10, 20, 0))).await?;
+    let rows = ledger.kill_switch().await?;
+    same!(domain::kill::halted_since(&rows, Underlying::SPX), None);
+    marked(ledger, &later, fence, 3, at(10, 21, 0)).await?;
     Ok(())
 }
 

@@ -331,7 +331,7 @@ fn covers(scope: &KillScope, view: &IntentView) -> bool {
             KillScope::Global => true,
             KillScope::User(user) => *user == head.account.user,
             KillScope::Strategy(name) => name == strategy,
-            KillScope::Symbol(symbol) => *symbol == head.series.underlying(),
+            KillScope::Symbol(symbol) | KillScope::Market(symbol) => *symbol == head.series.underlying(),
             KillScope::Broker(name) => name == BROKER,
         }
 }
