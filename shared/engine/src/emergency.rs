@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn before_five_past_half_past_nine_nothing_is_an_emergency() {
+    fn before_0935_nothing_is_an_emergency() {
         let vix = [(0, 20.0), (45, 22.1), (55, 22.4)];
         let watch = watched(&vix, 5_577.0);
         let early = START.minus(Duration::from_secs(1_501));

@@ -46,6 +46,7 @@ pub(super) enum Event {
     Over(usize),
     Flip(usize, KillState),
     Stands(bool),
+    SellsByHand(usize, OccSymbol),
     Late(Box<Request>),
     Tick,
     Calm,
@@ -193,6 +194,7 @@ impl Engine {
             Event::Over(index) => self.over(index),
             Event::Flip(index, state) => self.flip(index, state),
             Event::Stands(is_halted) => self.stands(is_halted),
+            Event::SellsByHand(member, series) => self.sells_by_hand(member, series),
             Event::Late(request) => {
                 self.laws.tell(|| format!("! {request:?} arrives late"));
                 // Nobody waits for its answer any more.

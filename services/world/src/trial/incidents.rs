@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use broker::transport::{Method, Request, Transport as _};
 use domain::account::BrokerCredential;
 use domain::kill::{KillScope, KillState};
 use domain::ports::{CredentialChange, KillFlip, Ledger as _, Queue, Secrets as _};
 use domain::secret::Token;
-use domain::symbol::Underlying;
+use domain::symbol::{OccSymbol, Underlying};
 use domain::time::UtcNanos;
-use sim::broker::{ForeignOrder, LegSide};
+use sim::broker::{ForeignOrder, LegSide, OrderType};
 use sim::conformance::block_on;
 use sim::perils::Database;
 
@@ -172,9 +173,10 @@ impl Engine {
         };
         let held = {
             let sandbox = self.parts.sandbox.borrow();
-            // The broker lets nobody sell what a working order sells already.
+            // The broker lets nobody sell what a working order sells already: one that rests is cancelled first, by hand.
             let account = sandbox.account(&number);
-            let is_free = |account: &sim::broker::Account| account.live.is_empty();
+            let rests = |id: &u64| sandbox.order(*id).is_some_and(|it| it.kind == OrderType::StopLimit);
+            let is_free = |account: &sim::broker::Account| account.live.iter().all(rests);
             let held = account
                 .filter(|it| is_free(it))
                 .and_then(|it| it.positions.iter().find(|it| it.1.quantity > 0));
@@ -191,11 +193,56 @@ impl Engine {
             (None, true) => return,
         };
         self.tape.show(&[series], now);
+        if closes && self.cancels_by_hand(member, series) {
+            let at = now.plus(Duration::from_secs(2));
+            self.at(at, Event::SellsByHand(member, series));
+            return;
+        }
         // Every other purchase is a bid that rests, and nobody ever meets it.
         let rests = !closes && self.course.seed.is_multiple_of(2);
         let price = rests.then(|| domain::money::Price::from_cents(5));
         let order = ForeignOrder { account: number, series, side, quantity: 1, price, tag: None };
         self.parts.sandbox.borrow_mut().place_foreign(now, order);
+    }
+
+    /// A member cancels at the broker what rests in a series; tells whether there was something.
+    fn cancels_by_hand(&self, member: usize, series: OccSymbol) -> bool {
+        let Some(member) = self.parts.members.get(member) else { return false };
+        let resting: Vec<u64> = {
+            let sandbox = self.parts.sandbox.borrow();
+            let account = sandbox.account(member.number.as_str());
+            let live = account.map(|it| it.live.clone()).unwrap_or_default();
+            let of_series = |id: &u64| {
+                let order = sandbox.order(*id);
+                order.is_some_and(|it| it.legs.iter().any(|leg| leg.instrument.series() == Some(&series)))
+            };
+            live.into_iter().filter(of_series).collect()
+        };
+        for id in &resting {
+            let request = Request {
+                method: Method::Delete,
+                path: format!("/v1/accounts/{}/orders/{id}", member.number.as_str()),
+                query: Vec::new(),
+                form: Vec::new(),
+                token: Token::new(member.token.as_str()),
+                leaves_within: None,
+            };
+            drop(block_on(self.parts.transport.inner().send(&request)));
+        }
+        !resting.is_empty()
+    }
+
+    /// What a member was about to sell, sold by hand.
+    pub(super) fn sells_by_hand(&mut self, member: usize, series: OccSymbol) {
+        let Some(number) = self.parts.members.get(member).map(|it| it.number.as_str().to_owned()) else {
+            return;
+        };
+        let now = self.now();
+        self.tape.show(&[series], now);
+        let side = LegSide::SellToClose;
+        let order = ForeignOrder { account: number, series, side, quantity: 1, price: None, tag: None };
+        let sold = self.parts.sandbox.borrow_mut().place_foreign(now, order);
+        self.laws.tell(|| format!("  one {series} sold by hand: {}", sold.is_some()));
     }
 
     pub(super) fn calm(&mut self) {

@@ -22,6 +22,7 @@ use domain::ports::{
 };
 use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
+use engine::protect::makes_way;
 use sim::broker::Sandbox;
 use sim::ledger::MemLedger;
 use sim::perils::{Database, Fired, Peril, Perils, Witness};
@@ -41,7 +42,7 @@ const QUOTE_AGE_MAX: Duration = Duration::from_secs(60);
 /// Something that must never be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which invariant, from 1 to 18.
+    /// Which invariant, from 1 to 19.
     pub invariant: u8,
     /// When, market time.
     pub at: UtcNanos,
@@ -262,6 +263,26 @@ impl Laws {
         self.seen.borrow_mut().kept.insert(intent, kept);
     }
 
+    /// INV19: a disaster order of the same contracts that has not ended when another close of them is marked.
+    fn stands_in_the_way(&self, close: IntentId) -> Option<OrderTag> {
+        let (opening, action) = self.books.look(close, |view| match &view.intent {
+            OrderIntent::Closing(it) if !it.head.action.protects() => Some((it.opening?, it.head.action)),
+            OrderIntent::Closing(_) | OrderIntent::Opening(_) => None,
+        })??;
+        self.books.intent_ids().into_iter().find_map(|id| {
+            let found = self.books.look(id, |view| match &view.intent {
+                OrderIntent::Closing(it)
+                    if it.opening == Some(opening) && makes_way(it.head.action, action) =>
+                {
+                    let last = view.last_attempt().filter(|it| !it.state.is_final())?;
+                    Some(OrderTag { intent: id, attempt: last.no })
+                }
+                OrderIntent::Closing(_) | OrderIntent::Opening(_) => None,
+            });
+            found.flatten()
+        })
+    }
+
     /// INV5: whether the switch stood against an entry when it was marked.
     fn stopped_by(&self, opening: &OpeningIntent) -> Option<KillRow> {
         let head = &opening.head;
@@ -312,6 +333,12 @@ impl Witness for Laws {
                     format!("entry {} marked at {}, worst is {}", mark.tag, request.price, entry.worst),
                 );
             }
+        }
+        if let Some(stands) = self.stands_in_the_way(request.intent) {
+            self.violated(
+                19,
+                format!("close {} leaves while disaster order {stands} has not ended", mark.tag),
+            );
         }
         let marked = Marked { at: self.time.now(), opens: entry.is_some() };
         if self.seen.borrow_mut().marks.insert(mark.tag, marked).is_some() {
