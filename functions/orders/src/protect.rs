@@ -79,7 +79,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             return self.rests_no_more(work, "superseded").await;
         }
         if !behind.is_settled {
-            return self.rest_later(work, "waiting for the entry to end", EARLY_WAIT).await;
+            // A walk takes twenty seconds; an entry whose outcome nobody knows may stay open until the session ends.
+            let wait = patience(&work.view, now).saturating_sub(EARLY_WAIT);
+            return self.rest_later(work, "waiting for the entry to end", wait).await;
         }
         let left = left(closing, &behind);
         if left == 0 {

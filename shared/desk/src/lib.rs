@@ -262,7 +262,14 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
             Marking::Stale => return Ok(Submitted::Stale),
             Marking::LeaseLost => return Ok(Submitted::LeaseLost),
         };
-        let mut reply = kind.place(self.broker, &mark, slot.price).await;
+        // Whoever stood still since the mark is too late: the outcome is being asked for, and a close goes on without it.
+        let age = self.clock.now().since(mark.at);
+        let mut reply = if age < OUTCOME_ASKED_AFTER {
+            kind.place(self.broker, &mark, slot.price).await
+        } else {
+            let reason = format!("the attempt was marked {} ms ago, 5000 are allowed", age.as_millis());
+            Err(BrokerError::NotSent { reason })
+        };
         if planted::is(Bug::RetryPost) && matches!(reply, Err(BrokerError::Unknown { .. })) {
             reply = kind.place(self.broker, &mark, slot.price).await;
         }

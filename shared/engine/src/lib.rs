@@ -15,6 +15,7 @@ pub mod pricing;
 pub mod profile;
 pub mod protect;
 pub mod reconcile;
+pub mod release;
 pub mod report;
 pub mod selection;
 pub mod setups;
