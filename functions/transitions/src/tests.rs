@@ -328,7 +328,7 @@ fn the_entries_of_one_signal_take_a_fifth_of_the_displayed_size_per_rung_in_rota
     // Forty are shown: eight to a rung.
     let contracts = [0, 1].map(|account| match &bench.intents(account, setup)[0].intent {
         domain::intent::OrderIntent::Opening(it) => it.quantity,
-        domain::intent::OrderIntent::Closing(_) => 0,
+        _ => 0,
     });
     assert!(contracts.iter().all(|it| (5..=8).contains(it)), "{contracts:?}");
     let rows = block_on(bench.ledger.due_outbox(at(23, 0, 0), 50)).unwrap().unwrap();

@@ -267,7 +267,10 @@ impl Laws {
     fn stands_in_the_way(&self, close: IntentId) -> Option<OrderTag> {
         let (opening, action) = self.books.look(close, |view| match &view.intent {
             OrderIntent::Closing(it) if !it.head.action.protects() => Some((it.opening?, it.head.action)),
-            OrderIntent::Closing(_) | OrderIntent::Opening(_) => None,
+            OrderIntent::Closing(_)
+            | OrderIntent::Opening(_)
+            | OrderIntent::OpeningCombo(_)
+            | OrderIntent::ClosingCombo(_) => None,
         })??;
         self.books.intent_ids().into_iter().find_map(|id| {
             let found = self.books.look(id, |view| match &view.intent {
@@ -277,7 +280,10 @@ impl Laws {
                     let last = view.last_attempt().filter(|it| !it.state.is_final())?;
                     Some(OrderTag { intent: id, attempt: last.no })
                 }
-                OrderIntent::Closing(_) | OrderIntent::Opening(_) => None,
+                OrderIntent::Closing(_)
+                | OrderIntent::Opening(_)
+                | OrderIntent::OpeningCombo(_)
+                | OrderIntent::ClosingCombo(_) => None,
             });
             found.flatten()
         })
