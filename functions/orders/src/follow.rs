@@ -11,7 +11,7 @@ use domain::ports::{BrokerError, BrokerPort, Brokers, Clock, HandleError, Ledger
 use domain::time::UtcNanos;
 use engine::walk::{self, Next, Plan, Rung, Terms};
 
-use crate::{Orders, Work};
+use crate::{Orders, Work, protect};
 
 /// How long after a cancel request the order is read again: the answer to the request is no verdict.
 pub(crate) const CANCEL_READ_AFTER: Duration = Duration::from_secs(1);
@@ -107,7 +107,13 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             let progress = self.progress(work, seen, IntentState::Done, &reason, &what, None);
             return self.write(work, progress).await;
         }
-        let due = if seen.state == AttemptState::Rejected { now.plus(REFUSED_CLOSE_WAIT) } else { now };
+        let due = if seen.state == AttemptState::Rejected {
+            now.plus(REFUSED_CLOSE_WAIT)
+        } else if work.view.intent.head().action.protects() {
+            protect::comes_back(&seen, now)
+        } else {
+            now
+        };
         let progress = self.progress(work, seen, IntentState::Working, "", &what, Some(due));
         self.write(work, progress).await
     }

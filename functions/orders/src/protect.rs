@@ -27,7 +27,7 @@ const READ_EVERY: Duration = Duration::from_secs(60);
 const EXECUTES: Duration = Duration::from_secs(5);
 /// The longest wait before an order the broker refused, or could not be priced, is tried again.
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
-/// So long an order that was cancelled by hand stays away: counted from its last move, the one moment that is known.
+/// So long an order stays away that its owner cancelled by hand: they may be about to close by hand too.
 const BY_HAND: Duration = Duration::from_secs(120);
 /// The reason of an order that was drawn nearer because nobody saw the index.
 const TIGHTENED: &str = "tightened";
@@ -306,20 +306,20 @@ pub(crate) fn resting_of(intents: &[IntentView], protection: Action) -> u32 {
     last.map(|it| it.quantity.saturating_sub(it.executed)).fold(0, u32::saturating_add)
 }
 
+/// When a protection that ended comes back.
+pub(crate) fn comes_back(seen: &Attempt, now: UtcNanos) -> UtcNanos {
+    let by_hand = seen.state == AttemptState::Canceled && seen.cancel_at.is_none();
+    if by_hand { now.plus(BY_HAND) } else { now }
+}
+
 /// A protection that a close is to leave alone.
 pub(crate) fn stays(protection: Action, close: Action) -> bool {
     protection.protects() && !protect::makes_way(protection, close)
 }
 
-/// How long to wait after refusals: longer with each, because nothing here is urgent while we are there ourselves. An order
-/// that its owner cancelled by hand does not come back at once: they may be about to close by hand too.
+/// How long to wait after refusals: longer with each, because nothing here is urgent while we are there ourselves.
 fn refused_lately(view: &IntentView, now: UtcNanos) -> Option<Duration> {
     let last = view.last_attempt()?;
-    let by_hand = last.state == AttemptState::Canceled && last.cancel_at.is_none();
-    let since_marked = now.since(last.marked_at.max(last.repriced_at));
-    if by_hand && since_marked < BY_HAND {
-        return Some(BY_HAND.saturating_sub(since_marked).max(EARLY_WAIT));
-    }
     let refused = view.attempts.iter().rev().take_while(|it| it.state == AttemptState::Rejected).count();
     let wait = Duration::from_secs(1u64 << refused.min(6)).min(TRY_AGAIN_MAX);
     let waited = now.since(last.repriced_at);

@@ -74,12 +74,8 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
         match wanted(&record) {
             Wanted::Nothing => {}
             Wanted::Open => {
-                let mut decided = Vec::new();
                 for account in self.ledger.active_accounts().await? {
-                    decided.push(self.open(&account, &record).await?);
-                }
-                for new in open::released(decided, setup) {
-                    self.ledger.record_intent(&new).await?;
+                    self.open(&account, &record).await?;
                 }
             }
             Wanted::Close(closing) => {

@@ -303,37 +303,3 @@ fn a_moved_stop_has_the_disaster_orders_looked_at_now_and_t1_closes_the_share_th
     let domain::intent::OrderIntent::Closing(close) = close.unwrap().intent else { panic!() };
     assert_eq!(close.amount, domain::intent::CloseAmount::FractionBp(3_000));
 }
-
-#[test]
-fn the_entries_of_one_signal_take_a_fifth_of_the_displayed_size_per_rung_in_rotation() {
-    let bench = Bench::new();
-    block_on(async {
-        for account in ACCOUNTS {
-            let limits = domain::account::RiskLimits {
-                max_risk_per_trade: domain::money::Usd::from_dollars(100_000),
-                max_contracts: 8,
-                max_direction_contracts: 100,
-                daily_loss_limit: domain::money::Usd::from_dollars(100_000),
-                ..domain::account::RiskLimits::default()
-            };
-            let settings = domain::account::UserSettings { limits, ..sample::settings() };
-            bench.ledger.store_settings(account.user, &settings).await.unwrap();
-        }
-    })
-    .unwrap();
-    let setup = bench.record(&[S::Ready, S::Triggered]);
-    for sequence in 0..=2 {
-        bench.handle(setup, sequence, 0).unwrap();
-    }
-    // Forty are shown: eight to a rung.
-    let contracts = [0, 1].map(|account| match &bench.intents(account, setup)[0].intent {
-        domain::intent::OrderIntent::Opening(it) => it.quantity,
-        _ => 0,
-    });
-    assert!(contracts.iter().all(|it| (5..=8).contains(it)), "{contracts:?}");
-    let rows = block_on(bench.ledger.due_outbox(at(23, 0, 0), 50)).unwrap().unwrap();
-    let mut due: Vec<UtcNanos> =
-        rows.iter().filter(|it| it.queue == Queue::Entries).map(|it| it.due_at).collect();
-    due.sort();
-    assert_eq!(due, [bench.clock.now(), bench.clock.now().plus(Duration::from_secs(3))]);
-}

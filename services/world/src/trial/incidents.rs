@@ -238,6 +238,19 @@ impl Engine {
             return;
         };
         let now = self.now();
+        let is_claimed = {
+            let sandbox = self.parts.sandbox.borrow();
+            let live = sandbox.account(&number).map(|it| it.live.clone()).unwrap_or_default();
+            let of_series = |id: &u64| {
+                let order = sandbox.order(*id);
+                order.is_some_and(|it| it.legs.iter().any(|leg| leg.instrument.series() == Some(&series)))
+            };
+            live.iter().any(of_series)
+        };
+        // The broker lets nobody sell what a working order sells already.
+        if is_claimed {
+            return;
+        }
         self.tape.show(&[series], now);
         let side = LegSide::SellToClose;
         let order = ForeignOrder { account: number, series, side, quantity: 1, price: None, tag: None };
