@@ -207,7 +207,7 @@ async fn flip(
     at: UtcNanos,
 ) -> Result<(), LedgerError> {
     let scope = KillScope::Market(symbol);
-    let flip = KillFlip { scope, state, by: BY.to_owned(), reason: reason.to_owned(), at };
+    let flip = KillFlip { scope, state, by: BY.to_owned(), reason: reason.to_owned(), at, if_version: None };
     ledger.flip_kill_switch(&flip).await.map(|_| ())
 }
 

@@ -288,7 +288,8 @@ fn a_disaster_order_whose_request_arrives_after_it_was_given_up_does_not_keep_a_
 impl Bench {
     fn market(&self, state: KillState) {
         let (scope, at) = (KillScope::Market(Underlying::SPX), self.clock.now());
-        let flip = KillFlip { scope, state, by: "halt".to_owned(), reason: "test".to_owned(), at };
+        let flip =
+            KillFlip { scope, state, by: "halt".to_owned(), reason: "test".to_owned(), at, if_version: None };
         block_on(self.ledger.flip_kill_switch(&flip)).unwrap().unwrap();
     }
 }

@@ -139,6 +139,7 @@ impl Engine {
             by: "halt".to_owned(),
             reason: "no option is quoted on two sides".to_owned(),
             at: self.now(),
+            if_version: None,
         };
         let written = block_on(self.parts.books.flip_kill_switch(&flip));
         self.laws.tell(|| format!("the market stands: {is_halted}, {}", matches!(written, Ok(Ok(_)))));

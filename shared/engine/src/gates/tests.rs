@@ -218,8 +218,14 @@ fn three_losses_in_a_row_pause_entries() {
 fn a_halted_market_lets_no_entry_through_and_says_so() {
     let mut world = World::new();
     let underlying = world.intent.head.series.underlying();
-    let row =
-        |scope, state| KillRow { scope, state, version: 1, flipped_at: world.now, by: "halt".to_owned(), reason: "test".to_owned() };
+    let row = |scope, state| KillRow {
+        scope,
+        state,
+        version: 1,
+        flipped_at: world.now,
+        by: "halt".to_owned(),
+        reason: "test".to_owned(),
+    };
     let halted = row(KillScope::Market(underlying), KillState::SafeMode);
     let elsewhere = row(KillScope::Market("XSP".parse().unwrap()), KillState::Normal);
     world.context.kill = vec![elsewhere.clone(), halted];
