@@ -194,7 +194,8 @@ fn compare_intent(books: &Books<'_>, view: &IntentView, found: &mut Found) {
         // It rests for as long as something is held; one that nobody looked at for so long lost its follow-up.
         IntentState::Ready | IntentState::Working if view.intent.head().action.protects() => {
             let looked_at = view.last_attempt().map_or(view.intent.head().decided_at, |it| it.repriced_at);
-            if books.now.since(looked_at) > PROTECTION_AGE_MAX {
+            // One that was asked to stop is looked after at once: who waits for it waits to close.
+            if view.stop_requested || books.now.since(looked_at) > PROTECTION_AGE_MAX {
                 found.steps.insert(id);
             }
         }

@@ -28,11 +28,9 @@ pub async fn relay<L: Ledger, S: Sender>(
     let mut failed = None;
     for row in rows {
         match sender.send(row.queue, &row.message, row.due_at.since(now)).await {
+            // One queue that does not answer holds up no other.
+            Err(error) => failed = Some(error),
             Ok(()) => sent.push(row.id),
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
         }
     }
     if !sent.is_empty() {

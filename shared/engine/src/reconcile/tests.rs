@@ -243,6 +243,19 @@ fn a_disaster_order_may_rest_and_one_whose_follow_up_is_lost_is_stepped() {
         });
         assert_eq!((found.differences.as_slice(), found.steps.len()), ([].as_slice(), steps), "{minutes}");
     }
+    // Asked to stop, it is stepped whenever somebody looks: its message may be lost, and a close waits for its end.
+    let stopping = IntentView { stop_requested: true, ..rests };
+    let found = diff(&Books {
+        owned: &[owned(&entry, 3, 0)],
+        intents: &[entry.clone(), stopping],
+        positions: &[position(3)],
+        orders: &[order_of(&entry, BrokerStatus::Filled, 3), order],
+        structures: &[],
+        snapshots: &[],
+        taken_over: &[],
+        now: decided_at.plus(Duration::from_secs(60)),
+    });
+    assert_eq!(found.steps.len(), 1);
 }
 
 #[test]
