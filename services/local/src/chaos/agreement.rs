@@ -1,6 +1,6 @@
 //! Whether books and broker say the same: every order and execution, every position, the money, and the audit's chains.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{AttemptNo, IntentId, OrderTag, SetupId};
 use domain::intent::Origin;
@@ -131,10 +131,12 @@ fn broker_side(transcript: &[TranscriptLine], found: &mut Agreement) -> BTreeMap
 /// What the books say was done, and whether the round's setups are at their end.
 fn books_side(intents: &[IntentView], setups: &[SetupId], found: &mut Agreement) -> Account {
     let mut account = Account::default();
+    let held: BTreeSet<Origin> =
+        intents.iter().filter(|it| is_unknown(it)).map(|it| it.intent.head().origin).collect();
     for view in intents {
-        let id = view.intent.head().id;
-        let of_round = matches!(view.intent.head().origin, Origin::Setup(it) if setups.contains(&it));
-        if of_round && !has_ended(view) {
+        let (id, origin) = (view.intent.head().id, view.intent.head().origin);
+        let of_round = matches!(origin, Origin::Setup(it) if setups.contains(&it));
+        if of_round && !view.state.is_final() && !held.contains(&origin) {
             found.differences.push(format!("intent {id} is {} ({})", view.state.as_str(), view.reason));
         }
         if view.intent.opens() && view.attempts.is_empty() {
@@ -151,10 +153,9 @@ fn books_side(intents: &[IntentView], setups: &[SetupId], found: &mut Agreement)
     account
 }
 
-/// An intent is at its end, or an entry whose outcome nobody can know: it holds its setup until the session ends.
-fn has_ended(view: &IntentView) -> bool {
-    let is_open = view.last_attempt().is_some_and(|it| it.state.is_unresolved());
-    view.state.is_final() || (view.intent.opens() && is_open)
+/// An entry whose outcome nobody can know: it holds its setup, and what would close it, until the session ends.
+fn is_unknown(view: &IntentView) -> bool {
+    view.intent.opens() && view.last_attempt().is_some_and(|it| it.state.is_unresolved())
 }
 
 fn compare(account: &str, ours: &Account, theirs: &Account, differences: &mut Vec<String>) {
