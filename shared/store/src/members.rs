@@ -10,7 +10,7 @@ use domain::time::UtcNanos;
 use jiff::civil::Date;
 use tokio_postgres::types::{Json, ToSql, Type};
 
-use crate::error::corrupt;
+use crate::error::{corrupt, refused};
 use crate::pool::Store;
 use crate::tx::Tx;
 use crate::views::{column, json, only};
@@ -34,6 +34,8 @@ const TAKE_OVER: &str =
 const TAKEN_OVER: &str =
     "SELECT series, contracts FROM taken_over WHERE account_id = $1 AND contracts > 0 ORDER BY series";
 const EXPIRED: &str = "SELECT body FROM expiries WHERE account_id = $1 AND opening_id = $2 FOR UPDATE";
+/// The entry behind an expiry, as far as its user sees it.
+const OPENING: &str = "SELECT 1 FROM order_intents WHERE account_id = $1 AND intent_id = $2";
 const EXPIRE: &str =
     "WITH e AS (INSERT INTO expiries (account_id, opening_id, user_id, expiry, status, body, at_ns)
         VALUES ($1, $2, $3, $4::text::date, $5, $6, $7)
@@ -122,7 +124,12 @@ impl Members for Store {
         let opening = expiry.opening.to_string();
         let key: [(&(dyn ToSql + Sync), Type); 2] =
             [(&account.account.0, Type::UUID), (&opening, Type::TEXT)];
-        let (tx, rows) = Tx::open(self, WHAT, Some(account.user), &[(EXPIRED, &key)]).await?;
+        let asked: [(&str, &[(&(dyn ToSql + Sync), Type)]); 2] = [(EXPIRED, &key), (OPENING, &key)];
+        let (tx, rows) = Tx::open(self, WHAT, Some(account.user), &asked).await?;
+        if rows.get(1).is_none_or(Vec::is_empty) {
+            tx.rollback().await?;
+            return Err(refused(WHAT, format!("account {} has no entry {opening}", account.account)));
+        }
         let known: Option<Expiry> =
             rows.first().and_then(|it| it.first()).map(|it| json(WHAT, it, 0)).transpose()?;
         let after = match &known {

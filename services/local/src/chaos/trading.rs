@@ -12,6 +12,8 @@ use domain::setup::{
 use domain::symbol::{OccSymbol, Root, Strike, Underlying};
 use domain::time::UtcNanos;
 
+use engine::profile::Profile;
+
 use super::perils::Dice;
 use super::standing::Standing;
 
@@ -87,7 +89,7 @@ impl Planned {
             session: now.new_york_date(),
             symbol: Underlying::SPX,
             kind: SetupKind::OrbBreakout,
-            profile: "chaos".to_owned(),
+            profile: Profile::default().version,
             direction: self.direction,
             state: SetupState::Ready,
             sequence: 0,

@@ -16,6 +16,7 @@ use domain::setup::{
 };
 use domain::symbol::{OccSymbol, Root, Underlying};
 use domain::time::{NANOS_PER_SEC, UtcNanos};
+use engine::profile::Profile;
 use sim::conformance::block_on;
 use sim::perils::{Peril, Perils, Port, Running, Script, Stop, mixed};
 
@@ -124,6 +125,8 @@ impl Engine {
     fn plan(&mut self) {
         let (start, session, calm_at) = (self.course.start, self.course.session, self.course.calm_at);
         self.at(start, Event::Schedule(Scheduled::PortfolioSync, true));
+        // Nothing is entered before books and broker agreed once.
+        self.at(start, Event::Schedule(Scheduled::Reconcile, true));
         let thinned = Thinned::of(&self.course);
         for (at, what) in schedule::of(&session, &switches()).into_iter().filter(|it| it.0 > start) {
             if thinned.keeps(at, what) {
@@ -426,7 +429,7 @@ impl Engine {
             session,
             symbol: Underlying::SPX,
             kind: SetupKind::OrbBreakout,
-            profile: "trial".to_owned(),
+            profile: Profile::default().version,
             direction,
             state: to,
             sequence,

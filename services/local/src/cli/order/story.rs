@@ -47,7 +47,9 @@ fn setup(setup: &Value, out: &mut String) -> std::fmt::Result {
         return writeln!(out, "\nNo setup: it closes what is held before the session ends");
     }
     let levels = &setup["levels"];
-    let level = |name: &str| levels[name].as_i64().map_or("none".to_owned(), |it| Points(it).to_string());
+    let level = |name: &str| {
+        levels[name].as_i64().map_or("none".to_owned(), |it| format!("{:.2}", Points(it).to_f64()))
+    };
     writeln!(
         out,
         "\nSetup {} {}, profile {}",
