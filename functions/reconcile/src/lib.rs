@@ -229,7 +229,8 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
     }
 }
 
-/// Whether the day is over for an account: compared after the close, nothing at fault, nothing held of an ended series.
+/// Whether the day is over for an account: compared after the close, nothing at fault, nothing held of an ended series,
+/// and no intent at work, whose next step may be lost.
 fn is_done(book: &DayBook, session: &Session) -> bool {
     let is_held =
         |it: &domain::position::Owned| it.held() > 0 && engine::flatten::stops_trading(&it.series, session);
@@ -237,6 +238,7 @@ fn is_done(book: &DayBook, session: &Session) -> bool {
         !it.is_flat() && it.legs.iter().any(|leg| engine::flatten::stops_trading(&leg.leg.series, session))
     };
     book.reconciled_at.is_some_and(|it| it >= session.close)
+        && book.intents.iter().all(|it| it.state.is_final())
         && !book.structures.iter().any(is_open)
         && !book.differences.iter().any(|it| it.kind.is_fault())
         && !book.owned.iter().any(is_held)

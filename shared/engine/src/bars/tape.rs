@@ -251,16 +251,19 @@ struct Held {
 }
 
 impl Held {
-    /// Whether it goes after `earlier`: by time, prints of one instant by sequence number, else by arrival.
+    /// Whether it goes after `earlier`: by time; of one instant quotes go first, for a print is joined with what stood
+    /// before it, then prints by sequence number; else by arrival.
     fn follows(&self, earlier: &Self) -> bool {
         if self.ts != earlier.ts {
             return self.ts > earlier.ts;
         }
         match (&self.body, &earlier.body) {
+            (Body::Quote(_), Body::Trade(_)) => false,
+            (Body::Trade(_) | Body::Quote(_), Body::Quote(_)) => true,
             (Body::Trade(a), Body::Trade(b)) if self.whose == earlier.whose => {
                 !matches!((a.sequence, b.sequence), (Some(a), Some(b)) if a < b)
             }
-            _ => true,
+            (Body::Trade(_), Body::Trade(_)) => self.whose == Whose::Proxy,
         }
     }
 }

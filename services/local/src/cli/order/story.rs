@@ -388,7 +388,7 @@ mod tests {
                 "contractsByRisk": 4, "maxRisk": 15_000_000, "contractsByBuyingPower": 129, "buyingPower": 1_000_000_000,
                 "suggestedContracts": 4, "reason": "sized" } },
             "setup": { "kind": "orb_breakout", "direction": "long", "profile": "orb-v1",
-                "levels": { "zoneLow": 55_886_200, "zoneHigh": 55_908_350, "stop": 55_810_875, "t1": 55_983_675, "t2": null },
+                "levels": { "zoneLow": 55_886_200, "zoneHigh": 55_908_300, "stop": 55_810_800, "t1": 55_983_600, "t2": null },
                 "transitions": [{ "from": "ready", "to": "triggered", "reason": "break", "price": 5589.03,
                     "at": "2026-12-01T15:18:09.000000Z" }] },
             "fills": [{ "side": "buy", "quantity": 4, "price": 7.6, "fees": 4.2, "source": "stream",
