@@ -124,8 +124,8 @@ impl Members for Store {
         let opening = expiry.opening.to_string();
         let key: [(&(dyn ToSql + Sync), Type); 2] =
             [(&account.account.0, Type::UUID), (&opening, Type::TEXT)];
-        let asked: [(&str, &[(&(dyn ToSql + Sync), Type)]); 2] = [(EXPIRED, &key), (OPENING, &key)];
-        let (tx, rows) = Tx::open(self, WHAT, Some(account.user), &asked).await?;
+        let (tx, rows) =
+            Tx::open(self, WHAT, Some(account.user), &[(EXPIRED, &key), (OPENING, &key)]).await?;
         if rows.get(1).is_none_or(Vec::is_empty) {
             tx.rollback().await?;
             return Err(refused(WHAT, format!("account {} has no entry {opening}", account.account)));

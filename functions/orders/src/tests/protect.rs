@@ -86,7 +86,18 @@ impl Bench {
             }
             TranscriptEvent::Canceled { .. } => Some("canceled".to_owned()),
             TranscriptEvent::Filled { legs, .. } => Some(format!("filled {}", legs[0].quantity)),
-            _ => None,
+            TranscriptEvent::SessionOpened { .. }
+            | TranscriptEvent::Account { .. }
+            | TranscriptEvent::Request { .. }
+            | TranscriptEvent::Opened { .. }
+            | TranscriptEvent::Rejected { .. }
+            | TranscriptEvent::Changed { .. }
+            | TranscriptEvent::CancelRequested { .. }
+            | TranscriptEvent::Expired { .. }
+            | TranscriptEvent::FaultStruck { .. }
+            | TranscriptEvent::SessionClosed { .. }
+            | TranscriptEvent::Settled { .. }
+            | TranscriptEvent::Delivered { .. } => None,
         });
         words.collect()
     }
