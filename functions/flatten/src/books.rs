@@ -61,6 +61,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
     }
 
     /// Sends one close through the books.
+    #[expect(clippy::too_many_arguments, reason = "one close, with everything it is sent by")]
     pub(crate) async fn send_booked(
         &self,
         pass: &Pass<'_, B::Account>,

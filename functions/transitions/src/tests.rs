@@ -290,7 +290,11 @@ fn a_moved_stop_has_the_disaster_orders_looked_at_now_and_t1_closes_the_share_th
         let rows = block_on(bench.ledger.due_outbox(at(23, 0, 0), 100)).unwrap().unwrap();
         let steps = rows.iter().filter_map(|it| match it.message {
             Message::Step { intent, version: 1, .. } if it.queue == Queue::Exits => Some(intent),
-            _ => None,
+            Message::Step { .. }
+            | Message::Transition { .. }
+            | Message::BrokerOrder { .. }
+            | Message::Flatten { .. }
+            | Message::Alert { .. } => None,
         });
         let protections = bench.intents(0, setup).into_iter().filter(|it| it.intent.head().action.protects());
         let ids: Vec<_> = protections.map(|it| it.intent.head().id).collect();

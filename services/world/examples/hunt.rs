@@ -58,6 +58,7 @@ fn story(out: &mut impl io::Write, seed: u64, is_short: bool) -> io::Result<()> 
     outcome.violations.iter().try_for_each(|it| told(out, seed, it))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a measure of this machine: sessions a second on the wall")]
 fn many(out: &mut impl io::Write, start: u64, seeds: u64, jobs: u64, is_listing: bool) -> io::Result<()> {
     let began = Instant::now();
     let jobs = usize::try_from(jobs).unwrap_or(1);
