@@ -22,6 +22,7 @@ struct Feeds {
 const ALL: Feeds = Feeds { index: true, proxy: true, options: true };
 
 /// A session that is fed until its first trigger, and from then on as `feeds` say for `seconds`.
+#[expect(clippy::type_complexity, reason = "what a test looks at, once")]
 fn after_the_trigger(seconds: i64, feeds: Feeds) -> (Vec<(i64, Signal)>, Vec<(i64, Emission)>, MemLedger) {
     let mut source = GeneratedSession::new(&SessionSpec::of_seed(5)).unwrap();
     let index = source.profile().index;

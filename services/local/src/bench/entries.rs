@@ -26,7 +26,10 @@ pub(super) async fn decided(
     let view = views.into_iter().next().context("nothing was decided")?;
     match view.intent {
         OrderIntent::Opening(opening) if view.state == IntentState::Ready => Ok(opening),
-        _ => bail!("the decision is {} ({})", view.state.as_str(), view.reason),
+        OrderIntent::Opening(_)
+        | OrderIntent::Closing(_)
+        | OrderIntent::OpeningCombo(_)
+        | OrderIntent::ClosingCombo(_) => bail!("the decision is {} ({})", view.state.as_str(), view.reason),
     }
 }
 

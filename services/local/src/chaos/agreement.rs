@@ -49,7 +49,7 @@ impl Account {
             Side::Sell => -i64::from(contracts),
         };
         *self.executed.entry(leg).or_default() += contracts;
-        self.cash = self.cash + cash;
+        self.cash += cash;
     }
 }
 

@@ -154,7 +154,7 @@ fn peril(dice: &mut Dice) -> Option<Peril> {
 fn faults(dice: &mut Dice) -> String {
     let mut rates = Map::new();
     for _ in 0..=dice.below(4) {
-        if let Some(fault) = dice.one(&Fault::ALL) {
+        if let Some(fault) = dice.one(Fault::ALL) {
             rates.insert(fault.as_str().to_owned(), json!((dice.below(15) + 1) as f64 / 100.0));
         }
     }

@@ -268,5 +268,5 @@ fn without_limits(member: &Member) -> UserSettings {
         max_direction_contracts: 100_000,
         ..member.settings.limits
     };
-    UserSettings { spx_auto_execute: true, limits, ..member.settings.clone() }
+    UserSettings { spx_auto_execute: true, limits, ..member.settings }
 }

@@ -84,7 +84,7 @@ fn hand_over(ask: &HandoverArgs, path: &str, out: &mut impl Write) -> anyhow::Re
 /// What the API said no with.
 fn refused(path: &str, answer: &str) -> anyhow::Error {
     let problem: Value = serde_json::from_str(answer).unwrap_or_default();
-    let detail = problem["detail"].as_str().unwrap_or("no reason given");
+    let detail = problem.get("detail").and_then(Value::as_str).unwrap_or("no reason given");
     anyhow::anyhow!("{path} was refused: {detail}")
 }
 
