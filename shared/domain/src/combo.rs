@@ -2,7 +2,7 @@
 //!
 //! A structure is opened by one [`ComboEntry`] and closed by any number of [`ComboExit`]s. What is held of it is counted
 //! leg by leg ([`OwnedCombo`]); whole units are kept, and only what executed out of ratio is closed on its own
-//! ([`pieces`]).
+//! (`pieces`).
 
 mod held;
 #[cfg(test)]
