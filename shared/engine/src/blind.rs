@@ -298,15 +298,15 @@ mod tests {
 
     #[test]
     fn where_index_and_implied_spot_differ_by_more_than_three_points_stops_use_the_worse() {
+        let points = Points::from_f64;
         let of = |direction, implied: Option<f64>| {
-            let (worst, close) = (Points::whole(5_600), Points::whole(5_601));
-            worse(direction, worst, close, implied.map(Points::from_f64)).to_f64()
+            worse(direction, points(5_600.0), points(5_601.0), implied.map(points))
         };
-        assert_eq!(of(Direction::Long, None), 5_600.0);
-        assert_eq!(of(Direction::Long, Some(5_598.0)), 5_600.0, "three points apart agree");
-        assert_eq!(of(Direction::Long, Some(5_597.9)), 5_597.9);
-        assert_eq!(of(Direction::Long, Some(5_610.0)), 5_600.0, "the better one is not believed");
-        assert_eq!(of(Direction::Short, Some(5_604.1)), 5_604.1);
-        assert_eq!(of(Direction::Short, Some(5_590.0)), 5_600.0);
+        assert_eq!(of(Direction::Long, None), points(5_600.0));
+        assert_eq!(of(Direction::Long, Some(5_598.0)), points(5_600.0), "three points apart agree");
+        assert_eq!(of(Direction::Long, Some(5_597.9)), points(5_597.9));
+        assert_eq!(of(Direction::Long, Some(5_610.0)), points(5_600.0), "the better one is not believed");
+        assert_eq!(of(Direction::Short, Some(5_604.1)), points(5_604.1));
+        assert_eq!(of(Direction::Short, Some(5_590.0)), points(5_600.0));
     }
 }
