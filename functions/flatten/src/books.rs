@@ -140,14 +140,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         if let Some(view) = self.ledger.intent(&pass.account, intent.head.id).await? {
             return Ok(view);
         }
-        let new = NewIntent {
-            intent: OrderIntent::Closing(intent.clone()),
-            state: IntentState::Working,
-            reason: String::new(),
-            gates: Vec::new(),
-            breakdown: String::new(),
-            at: self.clock.now(),
-        };
+        let ready = NewIntent::ready(OrderIntent::Closing(intent.clone()), self.clock.now());
+        let new = NewIntent { state: IntentState::Working, ..ready };
         self.ledger.record_intent(&new).await?;
         let view = self.ledger.intent(&pass.account, intent.head.id).await?;
         view.ok_or_else(|| {

@@ -7,7 +7,7 @@ use desk::Desk;
 use domain::calendar::Session;
 use domain::combo::{Decided, LegHeld, Order, Piece, combo_flatten_id, confirmed, next, signed, whole_units};
 use domain::ids::{AttemptNo, IntentId, OrderTag};
-use domain::intent::{Action, CloseAmount, IntentState, OrderIntent, Origin};
+use domain::intent::{Action, CloseAmount, OrderIntent, Origin};
 use domain::market::OptionQuote;
 use domain::money::Side;
 use domain::order::BrokerOrder;
@@ -117,14 +117,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         let by = Decided { account: entry.head.account, origin, sequence: 0, at: now };
         let reason = if pass.at_once { "flatten_now" } else { "session_end" };
         let exit = entry.exit(by, Action::Flatten, CloseAmount::All, reason);
-        let new = NewIntent {
-            intent: OrderIntent::ClosingCombo(exit),
-            state: IntentState::Ready,
-            reason: String::new(),
-            gates: Vec::new(),
-            breakdown: String::new(),
-            at: now,
-        };
+        let new = NewIntent::ready(OrderIntent::ClosingCombo(exit), now);
         self.ledger.record_intent(&new).await?;
         Ok(())
     }

@@ -83,18 +83,8 @@ impl Bench {
         let clock = Hand::default();
         clock.0.set(at(15, 44, 0));
         let number: AccountNumber = NUMBER.parse().unwrap();
-        let account = AccountConfig {
-            number: number.clone(),
-            kind: AccountType::Margin,
-            option_level: 6,
-            cash: Usd::from_dollars(50_000),
-        };
-        let user = UserConfig {
-            id: "id-1".into(),
-            name: "One".into(),
-            tokens: vec![Token::new("t")],
-            accounts: vec![account],
-        };
+        let account = AccountConfig::full(number.clone(), AccountType::Margin, Usd::from_dollars(50_000));
+        let user = UserConfig::with_account("id-1", "t", account);
         let session = Session::of(SESSION).unwrap().unwrap();
         let legs = sample::combos::legs(1).into_iter().map(|it| it.series);
         let all = std::iter::once(series()).chain(legs);

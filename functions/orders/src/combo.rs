@@ -124,14 +124,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             owned.legs.iter().fold(0u32, |sum, it| sum.saturating_add(it.opened).saturating_add(it.closed));
         let by = Decided { account: entry.head.account, origin: entry.head.origin, sequence: traded, at };
         let exit = entry.exit(by, Action::Balance, CloseAmount::All, LEG_IMBALANCE);
-        let new = NewIntent {
-            intent: OrderIntent::ClosingCombo(exit),
-            state: IntentState::Ready,
-            reason: String::new(),
-            gates: Vec::new(),
-            breakdown: String::new(),
-            at,
-        };
+        let new = NewIntent::ready(OrderIntent::ClosingCombo(exit), at);
         self.ledger.record_intent(&new).await?;
         let legs: Vec<String> =
             over.iter().map(|it| format!("{} {}", it.quantity(), it.leg.series)).collect();

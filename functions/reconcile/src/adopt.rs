@@ -79,14 +79,8 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             amount: CloseAmount::All,
             reason: "session_end".to_owned(),
         };
-        let new = NewIntent {
-            intent: OrderIntent::Closing(intent),
-            state: IntentState::Working,
-            reason: String::new(),
-            gates: Vec::new(),
-            breakdown: String::new(),
-            at,
-        };
+        let ready = NewIntent::ready(OrderIntent::Closing(intent), at);
+        let new = NewIntent { state: IntentState::Working, ..ready };
         self.ledger.record_intent(&new).await?;
         let view = self.ledger.intent(account, close.tag.intent).await?;
         view.ok_or_else(|| HandleError::Again("an intent that was just written is not there".to_owned()))

@@ -69,14 +69,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
         let by = Decided { account: entry.head.account, origin, sequence: 0, at };
         let exit = entry.exit(by, Action::Flatten, CloseAmount::All, "session_end");
         let id = exit.head.id;
-        let new = NewIntent {
-            intent: OrderIntent::ClosingCombo(exit),
-            state: IntentState::Ready,
-            reason: String::new(),
-            gates: Vec::new(),
-            breakdown: String::new(),
-            at,
-        };
+        let new = NewIntent::ready(OrderIntent::ClosingCombo(exit), at);
         self.ledger.record_intent(&new).await?;
         Ok(self.ledger.intent(account, id).await?)
     }

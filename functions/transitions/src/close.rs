@@ -2,9 +2,7 @@
 
 use domain::account::AccountRef;
 use domain::ids::IntentId;
-use domain::intent::{
-    Action, CloseAmount, ClosingIntent, IntentHead, IntentState, OrderIntent, Origin, intent_id,
-};
+use domain::intent::{Action, CloseAmount, ClosingIntent, IntentHead, OrderIntent, Origin, intent_id};
 use domain::ports::{Clock, HandleError, IntentView, Ledger, NewIntent};
 use domain::setup::TransitionRecord;
 
@@ -67,14 +65,7 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
                 Closing::T2 | Closing::Stop | Closing::Terminal => amount,
             };
             let intent = ClosingIntent { head, opening: Some(opening.head.id), amount, reason };
-            let new = NewIntent {
-                intent: OrderIntent::Closing(intent),
-                state: IntentState::Ready,
-                reason: String::new(),
-                gates: Vec::new(),
-                breakdown: String::new(),
-                at: self.clock.now(),
-            };
+            let new = NewIntent::ready(OrderIntent::Closing(intent), self.clock.now());
             self.ledger.record_intent(&new).await?;
         }
         Ok(())

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use domain::account::AccountType;
 use domain::money::Usd;
-use domain::secret::Token;
 use domain::time::UtcNanos;
 use futures_util::{SinkExt, StreamExt};
 use sandbox::market::Feed;
@@ -32,14 +31,9 @@ fn wall() -> UtcNanos {
 }
 
 fn user(n: usize) -> anyhow::Result<UserConfig> {
-    let account = AccountConfig {
-        number: format!("VA{n:08}").parse()?,
-        kind: AccountType::Margin,
-        option_level: 6,
-        cash: Usd::from_dollars(100_000),
-    };
-    let (id, token) = (format!("id-{n}"), Token::new(format!("token-{n}")));
-    Ok(UserConfig { name: id.clone(), id, tokens: vec![token], accounts: vec![account] })
+    let number = format!("VA{n:08}").parse()?;
+    let account = AccountConfig::full(number, AccountType::Margin, Usd::from_dollars(100_000));
+    Ok(UserConfig::with_account(&format!("id-{n}"), &format!("token-{n}"), account))
 }
 
 fn main() -> anyhow::Result<()> {

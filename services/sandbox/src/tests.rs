@@ -15,7 +15,6 @@ use domain::calendar::Session;
 use domain::market::{MarketEvent, OptionQuote};
 use domain::money::{Price, Usd};
 use domain::ports::Clock;
-use domain::secret::Token;
 use domain::time::UtcNanos;
 use futures_util::{SinkExt, StreamExt};
 use sim::broker::{AccountConfig, Config, Latencies, Rules, Sandbox, UserConfig};
@@ -34,18 +33,9 @@ impl Clock for Hand {
 
 fn broker() -> (Rc<RefCell<Sandbox>>, Hand) {
     let session = Session::of("2026-11-20".parse().unwrap()).unwrap().unwrap();
-    let account = AccountConfig {
-        number: "VA00000001".parse().unwrap(),
-        kind: AccountType::Margin,
-        option_level: 6,
-        cash: Usd::from_dollars(100_000),
-    };
-    let user = UserConfig {
-        id: "id-one".to_owned(),
-        name: "Jane Doe".to_owned(),
-        tokens: vec![Token::new("stub-token")],
-        accounts: vec![account],
-    };
+    let account =
+        AccountConfig::full("VA00000001".parse().unwrap(), AccountType::Margin, Usd::from_dollars(100_000));
+    let user = UserConfig::with_account("id-one", "stub-token", account);
     let rules = Rules { latencies: Latencies::NONE, ..Rules::live(1) };
     let mut broker = Sandbox::new(Config { session, users: vec![user], series: Vec::new(), rules });
     let now = session.open.plus(Duration::from_secs(1_800));

@@ -41,18 +41,9 @@ impl Clock for Hand {
 /// One margin account at 10:00, one quoted call.
 fn venue() -> (Rc<RefCell<Sandbox>>, Hand) {
     let session = Session::of("2026-11-20".parse().unwrap()).unwrap().unwrap();
-    let account = AccountConfig {
-        number: "VA00000001".parse().unwrap(),
-        kind: AccountType::Margin,
-        option_level: 6,
-        cash: Usd::from_dollars(100_000),
-    };
-    let user = UserConfig {
-        id: "id-one".to_owned(),
-        name: "Jane Doe".to_owned(),
-        tokens: vec![Token::new("stub-token")],
-        accounts: vec![account],
-    };
+    let account =
+        AccountConfig::full("VA00000001".parse().unwrap(), AccountType::Margin, Usd::from_dollars(100_000));
+    let user = UserConfig::with_account("id-one", "stub-token", account);
     let rules = Rules { latencies: Latencies::NONE, ..Rules::live(1) };
     let sandbox = Sandbox::new(Config { session, users: vec![user], series: Vec::new(), rules });
     let clock = Hand(Rc::new(Cell::new(session.open.plus(Duration::from_secs(1_800)))));

@@ -12,22 +12,24 @@ use domain::gate::{GateCheck, first_block};
 use domain::intent::{IntentState, OPENING_GATES, OpeningIntent};
 use domain::kill::{KillRow, KillScope, strictest};
 use domain::market::OptionQuote;
-use domain::money::{Price, Side, TickGrid, Usd};
+use domain::money::{Price, Side, TickGrid};
 use domain::ports::OpeningContext;
 use domain::setup::Direction;
 use domain::time::UtcNanos;
 use jiff::civil::{Date, time};
 
-use crate::daytrade::{self, Question, Rule};
+use self::money::Asked;
 use crate::selection::quote_age_max;
 use crate::sizing::{REWARD_TO_RISK_MIN, reward_to_risk};
+
+pub(crate) mod money;
+
+pub use money::SNAPSHOT_AGE_MAX;
 
 /// A signal older than this no longer opens, unless one step of its source is longer.
 pub const SIGNAL_AGE_MAX: Duration = Duration::from_secs(30);
 /// How old the proof of a live credential may be.
 pub const PROOF_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
-/// How old the balances may be. They are stored at least every 5 minutes; twice that is a synchronisation that failed.
-pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(600);
 /// No entry later than this before the close.
 const LAST_ENTRY_BEFORE_CLOSE_MINUTES: u32 = 20;
 
@@ -70,6 +72,14 @@ pub(crate) struct Standing<'a> {
     pub(crate) is_feed_gap: bool,
     /// Whether the day's figures hold this entry already.
     pub(crate) is_counted: bool,
+    pub(crate) broker_switched: Date,
+}
+
+impl Standing<'_> {
+    /// `amount` where the context holds this entry already, nothing before.
+    pub(crate) fn if_counted<T: Default>(&self, amount: T) -> T {
+        if self.is_counted { amount } else { T::default() }
+    }
 }
 
 impl<'a> GateInputs<'a> {
@@ -84,25 +94,17 @@ impl<'a> GateInputs<'a> {
             resolution_ns: self.resolution_ns,
             is_feed_gap: self.is_feed_gap,
             is_counted: self.is_counted,
+            broker_switched: self.broker_switched,
         }
     }
-}
 
-impl GateInputs<'_> {
-    /// What the intent costs at worst, with the charges to open it.
-    fn debit(&self) -> Usd {
-        self.per_contract_debit().times(i64::from(self.intent.quantity))
-    }
-
-    fn per_contract_debit(&self) -> Usd {
-        let root = &self.intent.head.series.root;
-        let worst = self.intent.worst;
-        worst.notional(1) + FeeSchedule::as_of(self.now.new_york_date()).charge(root, worst, 1)
-    }
-
-    /// `amount` where the context holds this intent already, nothing before.
-    fn if_counted<T: Default>(&self, amount: T) -> T {
-        if self.is_counted { amount } else { T::default() }
+    /// What the intent costs at worst, with the charges to open it; all of it can be lost.
+    fn asked(&self) -> Asked {
+        let (series, worst) = (&self.intent.head.series, self.intent.worst);
+        let fees = FeeSchedule::as_of(self.now.new_york_date()).charge(&series.root, worst, 1);
+        let unit = worst.notional(1) + fees;
+        let debit = unit.times(i64::from(self.intent.quantity));
+        Asked { requirement: debit, unit, max_loss: debit, expiry: series.expiry, is_credit: false }
     }
 }
 
@@ -119,11 +121,11 @@ pub fn opening(inputs: &GateInputs<'_>) -> Vec<GateCheck> {
         quote,
         price_bound,
         reward,
-        day_trading,
-        daily_loss,
+        |it, gate| money::day_trading(&it.standing(), &it.asked(), gate),
+        |it, gate| money::daily_loss(&it.standing(), &it.asked(), gate),
         |it, gate| trade_count(&it.standing(), gate),
         exposure,
-        buying_power,
+        |it, gate| money::buying_power(&it.standing(), &it.asked(), gate),
     ];
     OPENING_GATES.iter().zip(ask).map(|(gate, ask)| ask(inputs, gate)).collect()
 }
@@ -285,40 +287,6 @@ fn reward(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
     }
 }
 
-fn day_trading(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
-    let (context, today) = (inputs.context, inputs.now.new_york_date());
-    let Some(snapshot) = &context.snapshot else {
-        return GateCheck::missing(gate, "known balances", "balances_missing");
-    };
-    let question = Question {
-        rule: Rule::as_of(today, inputs.broker_switched),
-        balances: &snapshot.balances,
-        day_trades: context.day.day_trades,
-        debit: inputs.debit(),
-        per_contract_debit: inputs.per_contract_debit(),
-        is_zero_dte: inputs.intent.head.series.expiry == today,
-        zero_dte_floor: context.settings.limits.zero_dte_floor,
-    };
-    daytrade::check(gate, &question)
-}
-
-/// Open and working premium, today's loss and this debit together stay at or under the limit. A day in profit does
-/// not raise it.
-fn daily_loss(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
-    let (day, limit) = (&inputs.context.day, inputs.context.settings.limits.daily_loss_limit);
-    let debit = inputs.debit();
-    let others = day.open_premium - inputs.if_counted(debit);
-    let loss = (-day.realized).max(Usd::ZERO);
-    let at_risk = others + loss + debit;
-    GateCheck::measured(
-        gate,
-        format!("{others} open, {loss} lost, {debit} asked"),
-        format!("at most {limit}"),
-        (limit - at_risk).to_f64(),
-        "daily_loss_limit",
-    )
-}
-
 pub(crate) fn trade_count(inputs: &Standing<'_>, gate: &str) -> GateCheck {
     let (day, limits) = (&inputs.context.day, &inputs.context.settings.limits);
     let entries = day.entries.saturating_sub(u32::from(inputs.is_counted));
@@ -352,30 +320,12 @@ fn exposure(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
         Direction::Long => (day.long_contracts, day.short_contracts),
         Direction::Short => (day.short_contracts, day.long_contracts),
     };
-    let counted = i64::from(inputs.if_counted(quantity));
+    let counted = i64::from(inputs.standing().if_counted(quantity));
     let net = i64::from(same) - counted + i64::from(quantity) - i64::from(opposite);
     let left = i64::from(limits.max_direction_contracts) - net;
     let required = format!("at most {} contracts net", limits.max_direction_contracts);
     let observed = format!("{net} net {}", intent.direction.as_str());
     GateCheck::measured(gate, observed, required, left as f64, "direction_cap")
-}
-
-fn buying_power(inputs: &GateInputs<'_>, gate: &str) -> GateCheck {
-    let debit = inputs.debit();
-    let required = format!("{debit}, from balances at most {} s old", SNAPSHOT_AGE_MAX.as_secs());
-    let Some(snapshot) = &inputs.context.snapshot else {
-        return GateCheck::missing(gate, required, "balances_missing");
-    };
-    let age = inputs.now.since(snapshot.at);
-    if age > SNAPSHOT_AGE_MAX {
-        let observed = format!("{} s old", age.as_secs());
-        return GateCheck::holds(gate, false, observed, required, "balances_stale");
-    }
-    let Some(usable) = snapshot.balances.usable() else {
-        return GateCheck::missing(gate, required, "balances_missing");
-    };
-    let free = usable - (inputs.context.day.working_debits - inputs.if_counted(debit));
-    GateCheck::measured(gate, free, required, (free - debit).to_f64(), "buying_power")
 }
 
 #[cfg(test)]

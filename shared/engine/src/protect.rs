@@ -7,9 +7,7 @@
 use std::time::Duration;
 
 use domain::ids::IntentId;
-use domain::intent::{
-    Action, CloseAmount, ClosingIntent, IntentHead, IntentState, OpeningIntent, OrderIntent, intent_id,
-};
+use domain::intent::{Action, CloseAmount, ClosingIntent, IntentHead, OpeningIntent, OrderIntent, intent_id};
 use domain::market::{OptionQuote, Points};
 use domain::money::{Price, Side, TickGrid};
 use domain::ports::{IntentView, NewIntent};
@@ -44,14 +42,7 @@ pub fn intents(opening: &OpeningIntent, t1_fraction_bp: u32, at: UtcNanos) -> [N
         let head = IntentHead { id, action, decided_at: at, ..entry };
         let reason = "disaster".to_owned();
         let closing = ClosingIntent { head, opening: Some(entry.id), amount, reason };
-        NewIntent {
-            intent: OrderIntent::Closing(closing),
-            state: IntentState::Ready,
-            reason: String::new(),
-            gates: Vec::new(),
-            breakdown: String::new(),
-            at,
-        }
+        NewIntent::ready(OrderIntent::Closing(closing), at)
     })
 }
 

@@ -39,18 +39,12 @@ impl Bench {
             .flat_map(|strike| ["C", "P"].map(|right| format!("SPXW261120{right}{:08}", strike * 1_000)))
             .map(|text| text.parse().unwrap())
             .collect();
-        let account = AccountConfig {
-            number: ACCOUNT.parse().unwrap(),
-            kind: AccountType::Margin,
-            option_level: 6,
-            cash: Usd::from_dollars(1_000_000_000),
-        };
-        let user = UserConfig {
-            id: "id-1".to_owned(),
-            name: "One".to_owned(),
-            tokens: vec![Token::new("stub-token")],
-            accounts: vec![account],
-        };
+        let account = AccountConfig::full(
+            ACCOUNT.parse().unwrap(),
+            AccountType::Margin,
+            Usd::from_dollars(1_000_000_000),
+        );
+        let user = UserConfig::with_account("id-1", "stub-token", account);
         let listed = series.iter().map(|it| ListedSeries { series: *it, open_interest: Some(100) }).collect();
         let rules = Rules { limits: Limits::Off, ..Rules::live(1) };
         let sandbox = Sandbox::new(Config { session, users: vec![user], series: listed, rules });

@@ -147,6 +147,19 @@ pub const fn levels() -> SetupLevels {
     }
 }
 
+/// Levels of a setup entered at `spot`: stop, T1 and T2 at one, one and two times `r` points.
+pub fn levels_at(direction: Direction, spot: Points, r: i64) -> SetupLevels {
+    let away = |n: i64| Points(Points::whole(n).0.saturating_mul(direction.sign()));
+    SetupLevels {
+        zone_low: spot.minus(Points::whole(2)),
+        zone_high: spot.plus(Points::whole(2)),
+        stop: spot.minus(away(r)),
+        t1: spot.plus(away(r)),
+        t2: spot.plus(away(r.saturating_mul(2))),
+        r_index: Points::whole(r),
+    }
+}
+
 /// The name of setup `n`.
 pub fn setup_id(n: u8) -> SetupId {
     SetupId::of(&[b"sample", &[n]])
@@ -274,14 +287,7 @@ pub fn flattening(account: &AccountRef, series: OccSymbol) -> ClosingIntent {
 pub fn ready(intent: OrderIntent) -> NewIntent {
     let gates = if intent.opens() { approving_gates() } else { Vec::new() };
     let at = intent.head().decided_at;
-    NewIntent {
-        intent,
-        state: IntentState::Ready,
-        reason: String::new(),
-        gates,
-        breakdown: String::new(),
-        at,
-    }
+    NewIntent { gates, ..NewIntent::ready(intent, at) }
 }
 
 /// The scopes that cover an entry of `account`.

@@ -140,18 +140,9 @@ impl Corpus {
 
 fn broker() -> (Sandbox, UtcNanos) {
     let session = Session::of("2026-11-20".parse().unwrap()).unwrap().unwrap();
-    let account = AccountConfig {
-        number: "VA00000001".parse().unwrap(),
-        kind: AccountType::Margin,
-        option_level: 6,
-        cash: Usd::from_dollars(100_000),
-    };
-    let user = UserConfig {
-        id: "id-one".to_owned(),
-        name: "Jane Doe".to_owned(),
-        tokens: vec![Token::new("stub-token")],
-        accounts: vec![account],
-    };
+    let account =
+        AccountConfig::full("VA00000001".parse().unwrap(), AccountType::Margin, Usd::from_dollars(100_000));
+    let user = UserConfig::with_account("id-one", "stub-token", account);
     let series = ["SPXW261120C05610000", "SPXW261120C05620000", "SPXW261120P05600000"];
     let listed = |it: &str| ListedSeries { series: it.parse().unwrap(), open_interest: Some(7) };
     let rules = Rules { limits: Limits::Off, latencies: Latencies::NEAR, ..Rules::live(1) };

@@ -18,34 +18,28 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+macro_rules! migration {
+    ($version:literal, $name:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../../../migrations/", $name, ".sql")),
+        }
+    };
+}
+
 /// Every migration, in order.
 pub const MIGRATIONS: [Migration; 10] = [
-    Migration { version: 1, name: "0001_ledger", sql: include_str!("../../../migrations/0001_ledger.sql") },
-    Migration { version: 2, name: "0002_api", sql: include_str!("../../../migrations/0002_api.sql") },
-    Migration { version: 3, name: "0003_audit", sql: include_str!("../../../migrations/0003_audit.sql") },
-    Migration {
-        version: 4,
-        name: "0004_protection",
-        sql: include_str!("../../../migrations/0004_protection.sql"),
-    },
-    Migration {
-        version: 5,
-        name: "0005_structures",
-        sql: include_str!("../../../migrations/0005_structures.sql"),
-    },
-    Migration { version: 6, name: "0006_books", sql: include_str!("../../../migrations/0006_books.sql") },
-    Migration { version: 7, name: "0007_members", sql: include_str!("../../../migrations/0007_members.sql") },
-    Migration {
-        version: 8,
-        name: "0008_fidelity",
-        sql: include_str!("../../../migrations/0008_fidelity.sql"),
-    },
-    Migration {
-        version: 9,
-        name: "0009_readings",
-        sql: include_str!("../../../migrations/0009_readings.sql"),
-    },
-    Migration { version: 10, name: "0010_halts", sql: include_str!("../../../migrations/0010_halts.sql") },
+    migration!(1, "0001_ledger"),
+    migration!(2, "0002_api"),
+    migration!(3, "0003_audit"),
+    migration!(4, "0004_protection"),
+    migration!(5, "0005_structures"),
+    migration!(6, "0006_books"),
+    migration!(7, "0007_members"),
+    migration!(8, "0008_fidelity"),
+    migration!(9, "0009_readings"),
+    migration!(10, "0010_halts"),
 ];
 
 /// The version this build works with.

@@ -45,8 +45,6 @@ pub(super) async fn record(
     let id = intent_id(origin, sequence, member.account.account, Action::Enter, None);
     let head = IntentHead { id, account: member.account, origin, sequence, decided_at: at, ..opening.head };
     let intent = OrderIntent::Opening(OpeningIntent { head, ..opening.clone() });
-    let (state, reason) = (IntentState::Ready, String::new());
-    let new = NewIntent { intent, state, reason, gates: Vec::new(), breakdown: String::new(), at };
-    stage.ledger.record_intent(&new).await?;
+    stage.ledger.record_intent(&NewIntent::ready(intent, at)).await?;
     Ok(id)
 }

@@ -6,13 +6,12 @@ use domain::chain::{ChainRow, ChainSnapshot};
 use domain::ids::SetupId;
 use domain::market::Points;
 use domain::ports::{BrokerPort as _, Brokers as _, Clock as _, Ledger as _};
-use domain::setup::{
-    Direction, Setup, SetupKind, SetupLevels, SetupState, Transition, TransitionRecord, TriggerFacts,
-};
+use domain::setup::{Direction, Setup, SetupKind, SetupState, Transition, TransitionRecord, TriggerFacts};
 use domain::symbol::{OccSymbol, Root, Strike, Underlying};
 use domain::time::UtcNanos;
 
 use engine::profile::Profile;
+use sim::fixtures::levels_at;
 
 use super::perils::Dice;
 use super::standing::Standing;
@@ -93,7 +92,7 @@ impl Planned {
             direction: self.direction,
             state: SetupState::Ready,
             sequence: 0,
-            levels: levels(self.direction, spot, self.r),
+            levels: levels_at(self.direction, spot, self.r),
             valid_until: now.plus(Duration::from_secs(600)),
             formed_at: now,
             triggered_at: None,
@@ -170,16 +169,4 @@ async fn chain(standing: &Standing, direction: Direction) -> anyhow::Result<Chai
     };
     let rows = series.into_iter().zip(quotes).filter_map(row).collect();
     Ok(ChainSnapshot { underlying: Underlying::SPX, spot, ts: now, rows })
-}
-
-fn levels(direction: Direction, spot: Points, r: i64) -> SetupLevels {
-    let points = |n: i64| Points(Points::whole(n).0.saturating_mul(direction.sign()));
-    SetupLevels {
-        zone_low: spot.minus(Points::whole(2)),
-        zone_high: spot.plus(Points::whole(2)),
-        stop: spot.minus(points(r)),
-        t1: spot.plus(points(r)),
-        t2: spot.plus(points(2 * r)),
-        r_index: Points::whole(r),
-    }
 }

@@ -9,15 +9,13 @@ use broker::transport::{Request, Transport as _};
 use domain::chain::ChainRow;
 use domain::ids::SetupId;
 use domain::kill::{KillScope, KillState};
-use domain::market::Points;
 use domain::ports::{Message, Queue};
-use domain::setup::{
-    Direction, Setup, SetupKind, SetupLevels, SetupState, Transition, TransitionRecord, TriggerFacts,
-};
+use domain::setup::{Direction, Setup, SetupKind, SetupState, Transition, TransitionRecord, TriggerFacts};
 use domain::symbol::{OccSymbol, Root, Underlying};
 use domain::time::{NANOS_PER_SEC, UtcNanos};
 use engine::profile::Profile;
 use sim::conformance::block_on;
+use sim::fixtures::levels_at;
 use sim::perils::{Peril, Perils, Port, Running, Script, Stop, mixed};
 
 use super::course::{Course, Incident, What};
@@ -433,7 +431,7 @@ impl Engine {
             direction,
             state: to,
             sequence,
-            levels: levels(direction, spot, r),
+            levels: levels_at(direction, spot, r),
             valid_until: now.plus(Duration::from_secs(600)),
             formed_at: now,
             triggered_at: None,
@@ -444,7 +442,7 @@ impl Engine {
         let from = (sequence > 0).then_some(setup.state);
         (setup.state, setup.sequence) = (to, sequence);
         if sequence == 1 {
-            setup.levels = levels(direction, spot, r);
+            setup.levels = levels_at(direction, spot, r);
             setup.triggered_at = Some(now);
         }
         let transition = Transition {
@@ -620,18 +618,6 @@ impl Engine {
         if is_quiet && entries.filled.saturating_mul(10) < entries.ready.saturating_mul(4) {
             self.laws.refused(&format!("{} of {} approved entries filled", entries.filled, entries.ready));
         }
-    }
-}
-
-fn levels(direction: Direction, spot: Points, r: i64) -> SetupLevels {
-    let points = |n: i64| Points(Points::whole(n).0.saturating_mul(direction.sign()));
-    SetupLevels {
-        zone_low: spot.minus(Points::whole(2)),
-        zone_high: spot.plus(Points::whole(2)),
-        stop: spot.minus(points(r)),
-        t1: spot.plus(points(r)),
-        t2: spot.plus(points(2 * r)),
-        r_index: Points::whole(r),
     }
 }
 

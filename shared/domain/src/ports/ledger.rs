@@ -99,6 +99,20 @@ pub struct NewIntent {
     pub at: UtcNanos,
 }
 
+impl NewIntent {
+    /// An intent that no gate is asked for: a close, or what follows from an entry. Its first step is due at once.
+    pub const fn ready(intent: OrderIntent, at: UtcNanos) -> Self {
+        Self {
+            intent,
+            state: IntentState::Ready,
+            reason: String::new(),
+            gates: Vec::new(),
+            breakdown: String::new(),
+            at,
+        }
+    }
+}
+
 /// An intent with everything recorded of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IntentView {

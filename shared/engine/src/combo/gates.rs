@@ -1,6 +1,6 @@
 //! The gates of an entry into a structure: those of every opening, in their order, and the collision of legs.
 
-use domain::account::{AccountType, Switches};
+use domain::account::Switches;
 use domain::calendar::Session;
 use domain::combo::ComboEntry;
 use domain::fees::FeeSchedule;
@@ -15,8 +15,8 @@ use domain::time::UtcNanos;
 use jiff::civil::Date;
 
 use super::walk::{NetQuote, net_quote};
-use crate::daytrade::{self, Question, Rule};
-use crate::gates::{self, SNAPSHOT_AGE_MAX, Standing};
+use crate::gates::money::{self, Asked};
+use crate::gates::{self, Standing};
 use crate::selection::quote_age_max;
 
 /// What both passes read.
@@ -56,6 +56,20 @@ impl<'a> ComboInputs<'a> {
             resolution_ns: self.resolution_ns,
             is_feed_gap: self.is_feed_gap,
             is_counted: false,
+            broker_switched: self.broker_switched,
+        }
+    }
+
+    /// What the units take of the account's money and may lose of it.
+    fn asked(&self) -> Asked {
+        let (terms, fees) = (&self.entry.terms, self.fees());
+        let (unit, units) = (terms.requirement() + fees, i64::from(self.entry.units));
+        Asked {
+            requirement: unit.times(units),
+            unit,
+            max_loss: (terms.max_loss() + fees).times(units),
+            expiry: self.entry.head.series.expiry,
+            is_credit: terms.worst().kind() == NetKind::Credit,
         }
     }
 
@@ -73,19 +87,6 @@ impl<'a> ComboInputs<'a> {
         let fees = FeeSchedule::as_of(self.now.new_york_date());
         self.entry.terms.legs().iter().map(|it| fees.charge(&it.series.root, DEAR, it.ratio)).sum()
     }
-
-    /// What a unit takes of the account's money.
-    fn unit_requirement(&self) -> Usd {
-        self.entry.terms.requirement() + self.fees()
-    }
-
-    fn requirement(&self) -> Usd {
-        self.unit_requirement().times(i64::from(self.entry.units))
-    }
-
-    fn max_loss(&self) -> Usd {
-        (self.entry.terms.max_loss() + self.fees()).times(i64::from(self.entry.units))
-    }
 }
 
 /// Asks every gate, in order, and the collision of legs last.
@@ -101,11 +102,11 @@ pub fn opening(inputs: &ComboInputs<'_>) -> Vec<GateCheck> {
         quotes,
         price_bound,
         reward,
-        day_trading,
-        daily_loss,
+        |it, gate| money::day_trading(&it.standing(), &it.asked(), gate),
+        |it, gate| money::daily_loss(&it.standing(), &it.asked(), gate),
         |it, gate| gates::trade_count(&it.standing(), gate),
         exposure,
-        buying_power,
+        |it, gate| money::buying_power(&it.standing(), &it.asked(), gate),
     ];
     let mut all: Vec<GateCheck> =
         OPENING_GATES.iter().zip(ask).map(|(gate, ask)| ask(inputs, gate)).collect();
@@ -166,32 +167,6 @@ fn reward(inputs: &ComboInputs<'_>, gate: &str) -> GateCheck {
     }
 }
 
-fn day_trading(inputs: &ComboInputs<'_>, gate: &str) -> GateCheck {
-    let (context, today) = (inputs.context, inputs.now.new_york_date());
-    let Some(snapshot) = &context.snapshot else {
-        return GateCheck::missing(gate, "known balances", "balances_missing");
-    };
-    let question = Question {
-        rule: Rule::as_of(today, inputs.broker_switched),
-        balances: &snapshot.balances,
-        day_trades: context.day.day_trades,
-        debit: inputs.requirement(),
-        per_contract_debit: inputs.unit_requirement(),
-        is_zero_dte: inputs.entry.head.series.expiry == today,
-        zero_dte_floor: context.settings.limits.zero_dte_floor,
-    };
-    daytrade::check(gate, &question)
-}
-
-/// Open and working risk, today's loss and what this may lose together stay at or under the limit.
-fn daily_loss(inputs: &ComboInputs<'_>, gate: &str) -> GateCheck {
-    let (day, limit) = (&inputs.context.day, inputs.context.settings.limits.daily_loss_limit);
-    let (open, loss, asked) = (day.open_premium, (-day.realized).max(Usd::ZERO), inputs.max_loss());
-    let left = limit - (open + loss + asked);
-    let observed = format!("{open} open, {loss} lost, {asked} asked");
-    GateCheck::measured(gate, observed, format!("at most {limit}"), left.to_f64(), "daily_loss_limit")
-}
-
 /// One owner per series, a size within the user's own, and one net cap on a direction over all families.
 fn exposure(inputs: &ComboInputs<'_>, gate: &str) -> GateCheck {
     let (entry, day) = (inputs.entry, &inputs.context.day);
@@ -217,29 +192,6 @@ fn exposure(inputs: &ComboInputs<'_>, gate: &str) -> GateCheck {
     let left = i64::from(limits.max_direction_contracts) - net;
     let required = format!("at most {} contracts net", limits.max_direction_contracts);
     GateCheck::measured(gate, format!("{net} net"), required, left as f64, "direction_cap")
-}
-
-/// A debit, or the width of a credit, which a cash account cannot carry.
-fn buying_power(inputs: &ComboInputs<'_>, gate: &str) -> GateCheck {
-    let asked = inputs.requirement();
-    let required = format!("{asked}, from balances at most {} s old", SNAPSHOT_AGE_MAX.as_secs());
-    let Some(snapshot) = &inputs.context.snapshot else {
-        return GateCheck::missing(gate, required, "balances_missing");
-    };
-    let age = inputs.now.since(snapshot.at);
-    if age > SNAPSHOT_AGE_MAX {
-        let observed = format!("{} s old", age.as_secs());
-        return GateCheck::holds(gate, false, observed, required, "balances_stale");
-    }
-    let is_credit = inputs.entry.terms.worst().kind() == NetKind::Credit;
-    if is_credit && snapshot.balances.account_type == AccountType::Cash {
-        return GateCheck::holds(gate, false, "a cash account", "a margin account", "credit_in_cash_account");
-    }
-    let Some(usable) = snapshot.balances.usable() else {
-        return GateCheck::missing(gate, required, "balances_missing");
-    };
-    let free = usable - inputs.context.day.working_debits;
-    GateCheck::measured(gate, free, required, (free - asked).to_f64(), "buying_power")
 }
 
 /// No leg opposite in sign to an open leg of ours: at the broker the two would net, and neither be what its owner holds.

@@ -7,6 +7,7 @@ use domain::ids::UserId;
 use domain::intent::approve_opening;
 use domain::kill::{KillRow, KillScope, KillState};
 use domain::market::Points;
+use domain::money::Usd;
 use domain::ports::Snapshot;
 use domain::time::at_new_york;
 

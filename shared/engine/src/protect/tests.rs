@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{long_levels, opening, owned, selected, view};
+use domain::intent::IntentState;
 use domain::order::AttemptState;
 use proptest::prelude::*;
 

@@ -84,6 +84,25 @@ pub struct AccountConfig {
     pub cash: Usd,
 }
 
+impl AccountConfig {
+    /// An account that may trade options of every level.
+    pub const fn full(number: AccountNumber, kind: AccountType, cash: Usd) -> Self {
+        Self { number, kind, option_level: 6, cash }
+    }
+}
+
+impl UserConfig {
+    /// Somebody with one token and one account.
+    pub fn with_account(id: &str, token: &str, account: AccountConfig) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            tokens: vec![Token::new(token)],
+            accounts: vec![account],
+        }
+    }
+}
+
 /// What a broker does where sources differ or say nothing (TRADIER.md's marks of confidence).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "snake_case")]

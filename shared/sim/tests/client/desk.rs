@@ -63,18 +63,12 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        let account = AccountConfig {
-            number: "VA00000001".parse().unwrap(),
-            kind: AccountType::Margin,
-            option_level: 6,
-            cash: Usd::from_dollars(100_000),
-        };
-        let user = UserConfig {
-            id: "id-one".to_owned(),
-            name: "Jane Doe".to_owned(),
-            tokens: vec![Token::new("stub-token")],
-            accounts: vec![account],
-        };
+        let account = AccountConfig::full(
+            "VA00000001".parse().unwrap(),
+            AccountType::Margin,
+            Usd::from_dollars(100_000),
+        );
+        let user = UserConfig::with_account("id-one", "stub-token", account);
         let listed = |it: &&str| ListedSeries { series: series(it), open_interest: Some(1_204) };
         let practice = Practice { nightly: false, ..Practice::USUAL };
         let config = Config {

@@ -80,18 +80,9 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        let account = AccountConfig {
-            number: ACCOUNT.parse().unwrap(),
-            kind: AccountType::Margin,
-            option_level: 6,
-            cash: Usd::from_dollars(100_000),
-        };
-        let user = UserConfig {
-            id: "id-one".to_owned(),
-            name: "Jane Doe".to_owned(),
-            tokens: vec![Token::new("stub-token")],
-            accounts: vec![account],
-        };
+        let account =
+            AccountConfig::full(ACCOUNT.parse().unwrap(), AccountType::Margin, Usd::from_dollars(100_000));
+        let user = UserConfig::with_account("id-one", "stub-token", account);
         let listed = |it: &str| ListedSeries { series: it.parse().unwrap(), open_interest: None };
         let broker = Sandbox::new(Config {
             session: Session::of(date(2026, 11, 20)).unwrap().unwrap(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::daytrade::TRADIER_SWITCHED;
 use crate::testing::{DAY, account, balances, context};
+use domain::account::AccountType;
 use domain::combo::Decided;
 use domain::gate::Verdict;
 use domain::ids::DecisionId;
