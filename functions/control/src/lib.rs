@@ -7,13 +7,12 @@ pub mod http;
 mod member;
 
 use domain::account::AccountRef;
-use domain::calendar::{Session, next_session};
+use domain::books;
 use domain::ids::UserId;
 use domain::kill::{KillRow, KillScope, KillState, Reading};
 use domain::ports::{Clock, HandleError, KillFlip, Ledger, Message, Queue};
 use domain::time::UtcNanos;
 use engine::trips::{self, Cause, Reach, Verdict};
-use jiff::civil::Date;
 
 /// How far back readings are looked at: longer than a cause must be over.
 const READINGS_KEPT: std::time::Duration = std::time::Duration::from_secs(20 * 60);
@@ -28,8 +27,8 @@ pub struct Control<'a, L, C> {
 }
 
 impl<L: Ledger, C: Clock> Control<'_, L, C> {
-    /// Flips a row of the switch. Working entries it covers are asked to stop in the same transaction; a hard stop also
-    /// starts the flatten of every account it covers.
+    /// Flips a row of the switch. Working entries it covers are asked to stop in the same transaction, and a hard stop starts
+    /// the flatten of every account it covers with it: a crash leaves all of it or nothing.
     ///
     /// # Errors
     /// [`HandleError`] when the ledger did not take it: the switch then stands where it stood.
@@ -46,7 +45,7 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
         self.apply(flip).await
     }
 
-    /// Flips, starts what follows from it, and tells.
+    /// Flips, and tells.
     async fn apply(&self, flip: KillFlip) -> Result<KillRow, HandleError> {
         let row = self.ledger.flip_kill_switch(&flip).await?;
         if flip.if_version.is_some_and(|it| row.version != it.saturating_add(1)) {
@@ -54,17 +53,6 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
             return Ok(row);
         }
         let KillFlip { scope, state, by, reason, at, .. } = flip;
-        if state == KillState::HardStop {
-            let of = match &scope {
-                KillScope::User(user) => Some(*user),
-                KillScope::Global
-                | KillScope::Strategy(_)
-                | KillScope::Symbol(_)
-                | KillScope::Broker(_)
-                | KillScope::Market(_) => None,
-            };
-            self.flatten(of).await?;
-        }
         let key = format!("kill_switch:{scope}:{}", row.version);
         let text = format!("kill switch {scope} is {} by {by}: {reason}", state.as_str());
         let alert = Message::Alert { key, level: "critical".to_owned(), text };
@@ -116,13 +104,12 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
     /// [`HandleError`] when the ledger did not take the messages.
     pub async fn flatten(&self, user: Option<UserId>) -> Result<Vec<AccountRef>, HandleError> {
         let at = self.clock.now();
-        let session = session_to_close_in(at)?;
+        let session = books::closes_in(at).map_err(|it| HandleError::Poison(it.to_string()))?;
         let mut started = Vec::new();
         for account in self.ledger.active_accounts().await? {
             if user.is_none_or(|it| it == account.user) {
-                self.ledger
-                    .send_later(Queue::Flatten, &Message::Flatten { account, session, at_once: true }, at)
-                    .await?;
+                let (queue, message, due) = books::flatten_at_once(account, session, at);
+                self.ledger.send_later(queue, &message, due).await?;
                 started.push(account);
             }
         }
@@ -139,14 +126,4 @@ fn standing_in(over: Cause, readings: &[Reading], reach: &Reach, now: UtcNanos) 
         Verdict::Trip(reason) => Some((it, reason)),
         Verdict::Stay | Verdict::Release(_) => None,
     })
-}
-
-/// The session whose market can still be closed in: today's until its close, else the next one.
-fn session_to_close_in(now: UtcNanos) -> Result<Date, HandleError> {
-    let no_calendar = |it: domain::calendar::NoCalendar| HandleError::Poison(it.to_string());
-    let today = now.new_york_date();
-    match Session::of(today).map_err(no_calendar)?.filter(|it| now < it.close) {
-        Some(session) => Ok(session.date),
-        None => Ok(next_session(today).map_err(no_calendar)?.date),
-    }
 }

@@ -43,7 +43,14 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                     self.bare(work, IntentState::Done, "superseded", "stopped before it was sent", None);
                 self.write(work, progress).await
             }
-            OrderIntent::Opening(opening) => self.open(work, opening).await,
+            OrderIntent::Opening(opening) => match opening.release_at.filter(|it| self.clock.now() < *it) {
+                // Its turn has not come, whoever delivered the step early.
+                Some(turn) => {
+                    let progress = self.bare(work, work.view.state, "", "waits for its turn", Some(turn));
+                    self.write(work, progress).await
+                }
+                None => self.open(work, opening).await,
+            },
             OrderIntent::Closing(closing) if closing.head.action.protects() => {
                 self.shelter(work, closing).await
             }

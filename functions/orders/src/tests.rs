@@ -174,6 +174,11 @@ impl Bench {
     }
 
     fn enter(&self, quantity: u32) -> OpeningIntent {
+        self.enter_at(quantity, None)
+    }
+
+    /// An entry whose turn comes at `release_at`.
+    fn enter_at(&self, quantity: u32, release_at: Option<UtcNanos>) -> OpeningIntent {
         let sampled = sample::opening(&ACCOUNT, 1, quantity);
         let mut head = sampled.head;
         (head.series, head.decided_at) = (series(), self.clock.now());
@@ -190,7 +195,8 @@ impl Bench {
             t2: Points::whole(5_630),
             r_index: Points::whole(15),
         };
-        let intent = OpeningIntent { head, market, levels, worst: Price::from_cents(530), ..sampled };
+        let intent =
+            OpeningIntent { head, market, levels, worst: Price::from_cents(530), release_at, ..sampled };
         let new = sample::ready(OrderIntent::Opening(intent.clone()));
         assert_eq!(block_on(self.ledger.record_intent(&new)).unwrap().unwrap(), Recorded::New);
         intent
@@ -270,6 +276,33 @@ fn an_entry_walks_to_the_ask_and_its_fill_is_booked_once() {
         [(0, 3, Some(Usd::from_cents(520)))]
     );
     assert_eq!((bench.posts(), bench.accepted()), (1, 1));
+}
+
+#[test]
+fn an_entry_waits_for_its_turn_whoever_delivers_its_step_early() {
+    let bench = Bench::new();
+    let turn = bench.clock.now().plus(Duration::from_secs(6));
+    let entry = bench.enter_at(3, Some(turn));
+    let step = Message::Step { account: ACCOUNT, intent: entry.head.id, version: 1, tries: 0 };
+    block_on(bench.orders().handle(&step)).unwrap().unwrap();
+    bench.pass(5);
+    assert_eq!((bench.posts(), bench.view(entry.head.id).state), (0, IntentState::Ready));
+    bench.pass(30);
+    let sent = bench.view(entry.head.id).attempts.remove(0);
+    assert_eq!((sent.marked_at, bench.stands(entry.head.id)), (turn, done("", 3)));
+}
+
+#[test]
+fn an_entry_whose_turn_came_too_late_is_refused_with_its_reason() {
+    let bench = Bench::new();
+    let turn = bench.clock.now().plus(Duration::from_secs(15));
+    let entry = bench.enter_at(3, Some(turn));
+    bench.pass(14);
+    // Meanwhile the market went where the entry may not follow.
+    bench.quote(560, 580, 50);
+    bench.pass(30);
+    let refused = (IntentState::Blocked, "price_beyond_worst".to_owned(), 0);
+    assert_eq!((bench.stands(entry.head.id), bench.posts()), (refused, 0));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod close;
 mod open;
+mod release;
 
 use std::time::Duration;
 
@@ -74,8 +75,12 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
         match wanted(&record) {
             Wanted::Nothing => {}
             Wanted::Open => {
+                let mut decided = Vec::new();
                 for account in self.ledger.active_accounts().await? {
-                    self.open(&account, &record).await?;
+                    decided.push(self.decide(&account, &record).await?);
+                }
+                for new in release::released(decided, &record, self.clock.now()) {
+                    self.ledger.record_intent(&new).await?;
                 }
             }
             Wanted::Close(closing) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::account::{AccountRef, Balances};
 use domain::calendar::Session;
 use domain::chain::ChainSnapshot;
+use domain::ids::IntentId;
 use domain::intent::{
     Action, DecisionMarket, IntentHead, IntentState, OpeningIntent, OrderIntent, Origin, intent_id,
 };
@@ -22,6 +23,7 @@ use engine::selection::{NoContract, Selected, SelectionInputs, SelectionRules, s
 use engine::sizing::{Sizing, SizingInputs, size};
 use serde::Serialize;
 
+use crate::release::Decided;
 use crate::{BROKER, Transitions};
 
 /// A step may seem to be this far ahead: the market's clock and ours are two.
@@ -39,12 +41,17 @@ struct Breakdown<'a> {
 }
 
 impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
-    pub(crate) async fn open(
+    /// Decides one account's entry. It is written once all of them are decided, because they share the displayed size.
+    pub(crate) async fn decide(
         &self,
         account: &AccountRef,
         record: &TransitionRecord,
-    ) -> Result<(), HandleError> {
+    ) -> Result<Decided, HandleError> {
         let setup = &record.setup;
+        let id = entry_id(account, record);
+        if let Some(known) = self.ledger.intent(account, id).await? {
+            return Ok(Decided::Known(Box::new(known)));
+        }
         if let Some(reason) = unusable(record, self.clock.now()) {
             return self.refuse_unusable(account, record, reason).await;
         }
@@ -55,12 +62,13 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
             None => None,
         };
         let chosen = choose(record, &context, chain.as_ref(), self.clock.now());
-        let new = match chosen {
-            Ok((selected, sizing)) => self.sized(account, record, &context, &selected, &sizing)?,
-            Err(why) => self.stood(account, record, chain.as_ref(), &why),
-        };
-        self.ledger.record_intent(&new).await?;
-        Ok(())
+        Ok(match chosen {
+            Ok((selected, sizing)) => Decided::New {
+                new: Box::new(self.sized(account, record, &context, &selected, &sizing)?),
+                displayed: selected.row.quote.ask_size,
+            },
+            Err(why) => Decided::refused(self.stood(account, record, chain.as_ref(), &why)),
+        })
     }
 
     /// A step that must not be opens nothing, and is a fault of ours to be told: kept with its reason like every other "no".
@@ -69,9 +77,8 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
         account: &AccountRef,
         record: &TransitionRecord,
         reason: &'static str,
-    ) -> Result<(), HandleError> {
+    ) -> Result<Decided, HandleError> {
         let why = NoContract { reason, considered: Vec::new() };
-        self.ledger.record_intent(&self.stood(account, record, None, &why)).await?;
         let (setup, sequence) = (record.setup.id, record.transition.sequence);
         let alert = Message::Alert {
             key: format!("{reason}:{setup}:{sequence}"),
@@ -81,7 +88,8 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
                 record.setup.profile, record.transition.price, record.transition.ts
             ),
         };
-        Ok(self.ledger.send_later(Queue::Alerts, &alert, self.clock.now()).await?)
+        self.ledger.send_later(Queue::Alerts, &alert, self.clock.now()).await?;
+        Ok(Decided::refused(self.stood(account, record, None, &why)))
     }
 
     /// An intent with its contract and size, ready or refused by a gate.
@@ -183,7 +191,7 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
         let sequence = record.transition.sequence;
         OpeningIntent {
             head: IntentHead {
-                id: intent_id(origin, sequence, account.account, Action::Enter, None),
+                id: entry_id(account, record),
                 account: *account,
                 origin,
                 sequence,
@@ -198,8 +206,15 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
             market,
             levels: record.setup.levels,
             risk_per_contract: Usd::ZERO,
+            release_at: None,
         }
     }
+}
+
+/// The name of an account's entry on a step.
+fn entry_id(account: &AccountRef, record: &TransitionRecord) -> IntentId {
+    let origin = Origin::Setup(record.setup.id);
+    intent_id(origin, record.transition.sequence, account.account, Action::Enter, None)
 }
 
 /// What is wrong with a step itself, whoever follows it.

@@ -307,3 +307,78 @@ fn a_moved_stop_has_the_disaster_orders_looked_at_now_and_t1_closes_the_share_th
     let domain::intent::OrderIntent::Closing(close) = close.unwrap().intent else { panic!() };
     assert_eq!(close.amount, domain::intent::CloseAmount::FractionBp(3_000));
 }
+
+/// Two users that both trade and ask for five to eight contracts each.
+fn rich() -> Bench {
+    let bench = Bench::new();
+    block_on(async {
+        for account in ACCOUNTS {
+            let limits = domain::account::RiskLimits {
+                max_risk_per_trade: domain::money::Usd::from_dollars(100_000),
+                max_contracts: 8,
+                max_direction_contracts: 100,
+                daily_loss_limit: domain::money::Usd::from_dollars(100_000),
+                ..domain::account::RiskLimits::default()
+            };
+            let settings = domain::account::UserSettings { limits, ..sample::settings() };
+            bench.ledger.store_settings(account.user, &settings).await.unwrap();
+        }
+    })
+    .unwrap();
+    bench
+}
+
+/// Contracts and turn of an account's entry, in seconds from the decision.
+fn release_of(bench: &Bench, account: usize, setup: SetupId) -> (u32, u64) {
+    let view = bench.intents(account, setup).remove(0);
+    assert_eq!(view.state, IntentState::Ready, "{}", view.reason);
+    let domain::intent::OrderIntent::Opening(it) = view.intent else { panic!() };
+    (it.quantity, it.release_at.map_or(0, |at| at.since(it.head.decided_at).as_secs()))
+}
+
+#[test]
+fn the_entries_of_one_signal_take_a_fifth_of_the_displayed_size_per_rung_in_rotation() {
+    let bench = rich();
+    let setup = bench.record(&[S::Ready, S::Triggered]);
+    for sequence in 0..=2 {
+        bench.handle(setup, sequence, 0).unwrap();
+    }
+    // Forty are shown: eight to a rung, so that two entries of more than four each take two.
+    let given = [0, 1].map(|account| release_of(&bench, account, setup));
+    assert!(given.iter().all(|it| (5..=8).contains(&it.0)), "{given:?}");
+    let mut turns = given.map(|it| it.1);
+    turns.sort_unstable();
+    assert_eq!(turns, [0, 3]);
+    let rows = block_on(bench.ledger.due_outbox(at(23, 0, 0), 50)).unwrap().unwrap();
+    let mut due: Vec<UtcNanos> =
+        rows.iter().filter(|it| it.queue == Queue::Entries).map(|it| it.due_at).collect();
+    due.sort();
+    assert_eq!(due, [bench.clock.now(), bench.clock.now().plus(Duration::from_secs(3))]);
+}
+
+#[test]
+fn a_signal_that_is_worked_again_gives_out_no_rung_twice() {
+    let whole = rich();
+    let setup = whole.record(&[S::Ready, S::Triggered]);
+    for sequence in 0..=2 {
+        whole.handle(setup, sequence, 0).unwrap();
+    }
+    for first in [0, 1] {
+        // Killed after the entry of one account was written, and delivered again: the other finds its rung taken.
+        let bench = rich();
+        bench.record(&[S::Ready, S::Triggered]);
+        for sequence in 0..=1 {
+            bench.handle(setup, sequence, 0).unwrap();
+        }
+        let known = whole.intents(first, setup).remove(0);
+        let new = sample::ready(known.intent.clone());
+        block_on(bench.ledger.record_intent(&new)).unwrap().unwrap();
+        let second = Duration::from_secs(1);
+        bench.clock.0.set(bench.clock.now().plus(second));
+        bench.handle(setup, 2, 0).unwrap();
+        assert_eq!(bench.intents(first, setup)[0].intent, known.intent, "what was written stands");
+        let taken = release_of(&whole, first, setup).1;
+        let given = release_of(&bench, 1 - first, setup).1;
+        assert_ne!(taken, given, "account {first} was written first");
+    }
+}

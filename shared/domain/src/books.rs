@@ -27,12 +27,14 @@
 mod apply;
 mod combos;
 mod derive;
+mod stop;
 #[cfg(test)]
 mod tests;
 
 pub use apply::{After, answered, begins, filled, marked, observed, progressed, settled, stopped};
 pub use combos::{combo_settled, structures};
 pub use derive::{day_risk, held, open_legs, owned, owned_series, session_span};
+pub use stop::{closes_in, flatten_at_once, is_covered};
 
 use crate::ids::AttemptNo;
 use crate::position::FillStep;

@@ -178,6 +178,9 @@ pub struct OpeningIntent {
     pub levels: SetupLevels,
     /// Planned loss of one contract: debit at `worst` less the modelled value at the stop, times 100, plus fees.
     pub risk_per_contract: Usd,
+    /// Not sent before: its turn among the users who take the same series on the same signal. `None` sends it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_at: Option<UtcNanos>,
 }
 
 /// How much a closing intent closes. Resolved against what is held when it is worked.

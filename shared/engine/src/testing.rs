@@ -121,6 +121,7 @@ pub(crate) fn opening(chosen: &Selected, worst: Price, quantity: u32) -> Opening
         market: DecisionMarket { spot: Points::whole(5_600), bid: chosen.bid, ask: chosen.ask },
         levels: long_levels(),
         risk_per_contract: Usd::from_dollars(500),
+        release_at: None,
     }
 }
 

@@ -244,6 +244,7 @@ pub fn opening(account: &AccountRef, n: u8, quantity: u32) -> OpeningIntent {
         },
         levels: levels(),
         risk_per_contract: Usd::from_dollars(120),
+        release_at: None,
     }
 }
 

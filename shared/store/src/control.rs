@@ -1,6 +1,7 @@
 //! The kill switch, leases, credentials, settings, reports.
 
 use domain::account::{AccountRef, CredentialRecord, CredentialStatus, Environment, UserSettings};
+use domain::books;
 use domain::ids::{AccountId, UserId};
 use domain::kill::{KillRow, KillScope, KillState};
 use domain::ports::{CredentialChange, Fence, KillFlip, LedgerError};
@@ -12,7 +13,9 @@ use tokio_postgres::types::{Json, ToSql, Type};
 use crate::entry::stop_within;
 use crate::error::{corrupt, refused};
 use crate::money::dollars;
+use crate::outbox::{Letters, send_within};
 use crate::pool::Store;
+use crate::positions::live;
 use crate::tx::Tx;
 use crate::views::{column, json, only, view, views};
 
@@ -84,6 +87,9 @@ pub(crate) async fn flip(store: &Store, flip: &KillFlip) -> Result<KillRow, Ledg
     if flip.state >= KillState::SafeMode {
         stop_covered(&tx, flip).await?;
     }
+    if flip.state == KillState::HardStop {
+        flatten_covered(&tx, flip).await?;
+    }
     tx.commit().await?;
     Ok(row)
 }
@@ -120,6 +126,29 @@ async fn stop_covered(tx: &Tx, flip: &KillFlip) -> Result<(), LedgerError> {
         stop_within(tx, &entries, flip.at, &why).await?;
     }
     Ok(())
+}
+
+/// Writes the flatten at once of every active account that a hard stop covers.
+async fn flatten_covered(tx: &Tx, flip: &KillFlip) -> Result<(), LedgerError> {
+    const WHAT: &str = "flip_kill_switch";
+    let session = books::closes_in(flip.at).map_err(|it| refused(WHAT, it.to_string()))?;
+    let rows = tx.query("SELECT user_id, account_id, environment FROM account_directory(true)", &[]).await?;
+    let mut letters = Letters::default();
+    for row in &rows {
+        let account = account_ref(WHAT, row)?;
+        tx.become_user(account.user).await?;
+        let views = match flip.scope {
+            KillScope::Strategy(_) | KillScope::Symbol(_) | KillScope::Market(_) => {
+                live(tx, WHAT, &account, flip.at).await?
+            }
+            KillScope::Global | KillScope::User(_) | KillScope::Broker(_) => Vec::new(),
+        };
+        if books::is_covered(&flip.scope, &account, BROKER, &views) {
+            let (queue, message, due) = books::flatten_at_once(account, session, flip.at);
+            letters.put(queue, &message, due);
+        }
+    }
+    send_within(tx, &letters).await
 }
 
 /// User, account and environment of a row.

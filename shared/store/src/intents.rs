@@ -137,7 +137,7 @@ pub(crate) async fn record(store: &Store, new: &NewIntent) -> Result<Recorded, L
     let mut letters = Letters::default();
     if new.state == IntentState::Ready {
         let message = Message::Step { account: head.account, intent: head.id, version: 1, tries: 0 };
-        letters.put(message.queue(new.intent.opens()), &message, new.at);
+        letters.put(message.queue(new.intent.opens()), &message, new.first_step_due());
     }
     let (id, series, underlying) = (head.id.to_string(), head.series.to_string(), head.series.underlying());
     let what = format!("intent {} {}", head.action.as_str(), new.state.as_str());

@@ -71,6 +71,16 @@ async fn send(store: &Store, what: &'static str, letters: &Letters) -> Result<()
     Tx::read(store, what, None, SEND_ONLY, &params).await.map(drop)
 }
 
+/// Writes messages; the transaction goes on.
+pub(crate) async fn send_within(tx: &Tx, letters: &Letters) -> Result<(), LedgerError> {
+    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
+        (&letters.queues, Type::TEXT_ARRAY),
+        (&letters.bodies, Type::TEXT_ARRAY),
+        (&letters.due, Type::INT8_ARRAY),
+    ];
+    tx.query(SEND_ONLY, &params).await.map(drop)
+}
+
 /// Writes one message on its own.
 pub(crate) async fn send_later(
     store: &Store,

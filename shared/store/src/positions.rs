@@ -65,6 +65,19 @@ pub(crate) async fn owned(
     Ok(books::owned(&ordered(views("owned", &rows)?), session))
 }
 
+/// What hangs on a position, a working entry or a trade of the day, inside a transaction that goes on.
+pub(crate) async fn live(
+    tx: &Tx,
+    what: &'static str,
+    account: &AccountRef,
+    now: UtcNanos,
+) -> Result<Vec<IntentView>, LedgerError> {
+    const SQL: &str = concat!("SELECT ", view!(), " FROM order_intents i WHERE ", live!());
+    let since = session_span(now.new_york_date()).0;
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&account.account.0, Type::UUID), (&since.0, Type::INT8)];
+    views(what, &tx.query(SQL, &params).await?)
+}
+
 pub(crate) async fn structures(
     store: &Store,
     account: &AccountRef,

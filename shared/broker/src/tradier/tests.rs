@@ -132,6 +132,7 @@ fn opening() -> intent::Approved<OpeningIntent> {
         },
         levels: levels(),
         risk_per_contract: Usd::from_dollars(120),
+        release_at: None,
     };
     intent::approve_opening(opening, &gates).unwrap()
 }

@@ -248,6 +248,16 @@ pub fn held<V: Borrow<IntentView>>(views: &[V], opening: IntentId) -> u32 {
     entries(views).iter().find(|it| it.opening.head.id == opening).map_or(0, Entry::held)
 }
 
+/// The openings of which something is held or may still be bought.
+pub(super) fn in_use<V: Borrow<IntentView>>(views: &[V]) -> Vec<&OrderIntent> {
+    let singles = entries(views).into_iter().filter(|it| it.held() > 0 || !it.view.state.is_final());
+    let mut used: Vec<&OrderIntent> = singles.map(|it| &it.view.intent).collect();
+    let structures = combos::entries(views);
+    let is_used = |it: &&combos::Structure<'_>| !it.owned().is_flat() || !it.view.state.is_final();
+    used.extend(structures.iter().filter(is_used).map(|it| &it.view.intent));
+    used
+}
+
 /// Series the account holds or works an entry in, with the setup behind each, sorted.
 pub fn owned_series<V: Borrow<IntentView>>(views: &[V]) -> Vec<(OccSymbol, Option<SetupId>)> {
     let entries = entries(views);

@@ -85,6 +85,7 @@ fn entry(name: &str, contracts: u32, cents: i64) -> IntentView {
         market: DecisionMarket { spot: Points(0), bid: Price::ZERO, ask: Price::ZERO },
         levels,
         risk_per_contract: Usd::ZERO,
+        release_at: None,
     };
     let mut it = view(OrderIntent::Opening(intent), IntentState::Done);
     it.fills.push(fill(&it, Side::Buy, 0, contracts, cents, 10));

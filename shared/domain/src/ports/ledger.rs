@@ -111,6 +111,14 @@ impl NewIntent {
             at,
         }
     }
+
+    /// When its first step is due: when it is written, or at its turn where it waits for one.
+    pub fn first_step_due(&self) -> UtcNanos {
+        match &self.intent {
+            OrderIntent::Opening(it) => it.release_at.map_or(self.at, |turn| turn.max(self.at)),
+            OrderIntent::Closing(_) | OrderIntent::OpeningCombo(_) | OrderIntent::ClosingCombo(_) => self.at,
+        }
+    }
 }
 
 /// An intent with everything recorded of it.
@@ -656,7 +664,8 @@ pub trait Ledger: super::Members {
     // ---- control, credentials, reports ----
 
     /// Flips the kill switch: takes the row FOR UPDATE, raises its version, and asks every working entry it covers to
-    /// stop where the new state says so.
+    /// stop where the new state says so. A hard stop also writes the flatten at once of every active account it covers
+    /// ([`books::is_covered`](crate::books::is_covered)). All of it or nothing.
     async fn flip_kill_switch(&self, flip: &KillFlip) -> Result<KillRow, LedgerError>;
 
     /// Every row of the kill switch.

@@ -1,11 +1,14 @@
 //! The kill switch and reconciliation.
 
+use domain::account::AccountRef;
 use domain::ids::IntentId;
 use domain::intent::OrderIntent;
 use domain::kill::{KillScope, KillState, Reading};
 use domain::ports::{
-    Difference, DifferenceKind, KillFlip, Ledger, Marking, Message, Queue, ReconciliationRun,
+    CredentialChange, Difference, DifferenceKind, KillFlip, Ledger, Marking, Message, Queue,
+    ReconciliationRun,
 };
+use domain::position::FillSource;
 use domain::symbol::Underlying;
 use domain::time::UtcNanos;
 
@@ -24,6 +27,8 @@ cases! {
     a_flip_to_safe_mode_asks_every_entry_it_covers_to_stop,
     a_flip_stops_entries_of_its_scope_only,
     a_halted_market_stops_its_entries_and_marks_none_until_it_reopens,
+    a_hard_stop_is_written_with_the_flatten_of_every_account_it_covers,
+    a_hard_stop_of_a_scope_flattens_the_accounts_that_hold_or_work_something_of_it,
     a_context_shows_the_rows_of_its_scopes,
     a_reconciliation_is_written_once_with_its_steps_and_alerts,
     a_reconciliation_that_names_a_strange_intent_is_refused,
@@ -176,6 +181,96 @@ async fn a_halted_market_stops_its_entries_and_marks_none_until_it_reopens<L: Le
     let rows = ledger.kill_switch().await?;
     same!(domain::kill::halted_since(&rows, Underlying::SPX), None);
     marked(ledger, &later, fence, 3, at(10, 21, 0)).await?;
+    Ok(())
+}
+
+/// The accounts whose flatten waits, started at once for this session and due at `due`.
+async fn flattened<L: Ledger>(ledger: &L, due: UtcNanos) -> Result<Vec<AccountRef>, Broken> {
+    let rows = ledger.due_outbox(UtcNanos(i64::MAX), 1_000).await?;
+    let mut accounts = Vec::new();
+    for row in rows {
+        if let Message::Flatten { account, session, at_once } = row.message {
+            same!((row.queue, row.due_at, session, at_once), (Queue::Flatten, due, SESSION, true));
+            accounts.push(account);
+        }
+    }
+    accounts.sort_by_key(|it| it.account);
+    Ok(accounts)
+}
+
+async fn a_hard_stop_is_written_with_the_flatten_of_every_account_it_covers<L: Ledger>(
+    ledger: &L,
+) -> Outcome {
+    let [first, second, gone] = [1, 2, 3].map(sample::account);
+    for account in [first, second, gone] {
+        sample::enrol(ledger, &account).await?;
+    }
+    ledger.change_credential(&gone, &CredentialChange::Removed, at(9, 50, 0)).await?;
+    let mild = flip(KillScope::Global, KillState::SafeMode, at(10, 0, 0));
+    ledger.flip_kill_switch(&mild).await?;
+    same!(flattened(ledger, at(10, 0, 0)).await?, []);
+    // Somebody else flipped in between: nothing of this flip happens.
+    let hard = flip(KillScope::Global, KillState::HardStop, at(10, 1, 0));
+    ledger.flip_kill_switch(&KillFlip { if_version: Some(7), ..hard.clone() }).await?;
+    same!(flattened(ledger, at(10, 1, 0)).await?, []);
+    ledger.flip_kill_switch(&hard).await?;
+    ledger.flip_kill_switch(&hard).await?;
+    same!(flattened(ledger, at(10, 1, 0)).await?, [first, second]);
+    drain(ledger).await?;
+    for (scope, covered) in [
+        (KillScope::User(second.user), vec![second]),
+        (KillScope::Broker("tradier".to_owned()), vec![first, second]),
+        (KillScope::Broker("another".to_owned()), Vec::new()),
+    ] {
+        ledger.flip_kill_switch(&flip(scope, KillState::HardStop, at(10, 2, 0))).await?;
+        same!(flattened(ledger, at(10, 2, 0)).await?, covered);
+        drain(ledger).await?;
+    }
+    // With the market closed the next session closes.
+    let late = flip(KillScope::User(first.user), KillState::HardStop, at(17, 0, 0));
+    ledger.flip_kill_switch(&late).await?;
+    let rows = ledger.due_outbox(at(17, 0, 0), 10).await?;
+    let next = domain::books::closes_in(at(17, 0, 0)).map_err(|it| Broken(it.to_string()))?;
+    ensure!(next > SESSION, "the session is over at five, and {next} closes");
+    same!(
+        rows.into_iter().map(|it| it.message).collect::<Vec<_>>(),
+        [Message::Flatten { account: first, session: next, at_once: true }]
+    );
+    Ok(())
+}
+
+async fn a_hard_stop_of_a_scope_flattens_the_accounts_that_hold_or_work_something_of_it<L: Ledger>(
+    ledger: &L,
+) -> Outcome {
+    let (holds, fence) = opened(ledger).await?;
+    let [works, sold, idle] = [2, 3, 4].map(sample::account);
+    for account in [works, sold, idle] {
+        sample::enrol(ledger, &account).await?;
+    }
+    held(ledger, &holds, fence, 1, (2, 240)).await?;
+    let other = lease(ledger, &works, "worker").await?;
+    let view = ready(ledger, &works, 1, 3).await?;
+    working(ledger, &view, other, 3, 71, at(10, 1, 0)).await?;
+    let other = lease(ledger, &sold, "worker").await?;
+    let entry = held(ledger, &sold, other, 1, (2, 240)).await?;
+    let price = domain::money::Usd::from_dollars(1);
+    let id = entry.intent.head().id;
+    ledger.record_settlement(&sold, id, price, at(10, 2, 0), FillSource::Handover).await?;
+    drain(ledger).await?;
+    let mut second = 0;
+    for (scope, covered) in [
+        (KillScope::Strategy("another".to_owned()), Vec::new()),
+        (KillScope::Symbol(Underlying::SPY), Vec::new()),
+        // The first stop asks the entry that works to end; until it has, something may still be bought.
+        (KillScope::Strategy("orb_breakout".to_owned()), vec![holds, works]),
+        (KillScope::Symbol(Underlying::SPX), vec![holds, works]),
+    ] {
+        second += 1;
+        ledger.flip_kill_switch(&flip(scope.clone(), KillState::HardStop, at(10, 5, second))).await?;
+        let found = flattened(ledger, at(10, 5, second)).await?;
+        ensure!(found == covered, "a hard stop of {scope} flattens {found:?}");
+        drain(ledger).await?;
+    }
     Ok(())
 }
 

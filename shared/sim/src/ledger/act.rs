@@ -11,7 +11,7 @@ use domain::order::Mark;
 use domain::planted::{self, Bug};
 use domain::ports::{
     Answer, Fence, IntentView, KillFlip, LedgerError, MarkRequest, Marking, Message, NewIntent, Progress,
-    ReconciliationRun, Recorded, Written,
+    Queue, ReconciliationRun, Recorded, Written,
 };
 use domain::position::FillSource;
 use domain::symbol::OccSymbol;
@@ -63,7 +63,7 @@ impl State {
         };
         let row = IntentRow { view, gates: new.gates.clone(), breakdown: new.breakdown.clone() };
         if new.state == IntentState::Ready {
-            self.step(&row.view, new.at);
+            self.step(&row.view, new.first_step_due());
         }
         self.account_mut(&head.account, WHAT)?.intents.insert((head.decided_at, head.id));
         self.intents.insert(head.id, row);
@@ -178,7 +178,20 @@ impl State {
                 self.stop(&account, intent, flip.at)?;
             }
         }
+        if flip.state == KillState::HardStop {
+            for (queue, message, due_at) in self.flattens(flip)? {
+                self.outbox.put(queue, message, due_at);
+            }
+        }
         Ok(row)
+    }
+
+    /// The flattens that a hard stop starts.
+    fn flattens(&self, flip: &KillFlip) -> Result<Vec<(Queue, Message, UtcNanos)>, LedgerError> {
+        let session = books::closes_in(flip.at).map_err(|it| refused("flip_kill_switch", it.to_string()))?;
+        let mut accounts = self.active_accounts();
+        accounts.retain(|it| books::is_covered(&flip.scope, it, BROKER, &self.views(it)));
+        Ok(accounts.into_iter().map(|it| books::flatten_at_once(it, session, flip.at)).collect())
     }
 
     pub(super) fn reconcile(

@@ -18,6 +18,17 @@ use crate::trial::parts::second_token;
 /// A worker that met a peril holds its account's lease for at most this long, and others wait.
 const LEASES_WAIT: Duration = Duration::from_secs(40);
 
+/// Why an entry is refused that had to wait for its turn: the market or its hours went on meanwhile.
+const LATE: [&str; 7] = [
+    "price_beyond_worst",
+    "beyond_zone",
+    "near_t1",
+    "signal_stale",
+    "outside_entry_hours",
+    "superseded",
+    "kill_switch",
+];
+
 /// What was approved, sent and filled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Entries {
@@ -186,8 +197,10 @@ impl Laws {
                 *at <= head.decided_at.plus(LEASES_WAIT) && head.decided_at <= at.plus(LEASES_WAIT)
             };
             let is_hit = seen.hit.contains(id) || seen.hits.iter().any(is_near);
-            if !posted && !is_hit && !excuses(head.decided_at) {
-                let reason = self.books.look(*id, |it| it.reason.clone()).unwrap_or_default();
+            let reason = self.books.look(*id, |it| it.reason.clone()).unwrap_or_default();
+            // While it waited for its turn the market went on: it was asked again, and refused with a reason.
+            let is_late = entry.intent.release_at.is_some() && LATE.contains(&reason.as_str());
+            if !posted && !is_hit && !is_late && !excuses(head.decided_at) {
                 unsent.push(format!("entry {id} of {} was not sent: {reason}", head.series));
             }
         }
