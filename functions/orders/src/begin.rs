@@ -1,5 +1,7 @@
 //! Starts an intent's next attempt: the second pass of the gate for what opens, ownership and quantity for what closes.
 
+use std::time::Duration;
+
 use desk::{Desk, DeskError, Slot, Submitted};
 use domain::calendar::Session;
 use domain::ids::{AttemptNo, IntentId};
@@ -24,6 +26,8 @@ use crate::{BROKER, EARLY_WAIT, Orders, Work, follow, protect};
 
 /// How often a close looks for its position at the broker before it is called missing: the list may lag a fill.
 pub(crate) const MISSING_LOOKS_MAX: usize = 8;
+/// How long a close waits before it looks again at an entry of unknown fate: its tag may stay unseen for the whole session.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
 
 impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     pub(crate) async fn begin(&self, work: &Work<'_, B::Account>) -> Result<(), HandleError> {
@@ -163,8 +167,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             let progress = self.bare(work, work.view.state, "", "the market stands: it waits", Some(due));
             return self.write(work, progress).await;
         }
-        if self.earlier_still_work(work, closing).await? {
-            let due = self.clock.now().plus(EARLY_WAIT);
+        if let Some(wait) = self.earlier_still_work(work, closing).await? {
+            let due = self.clock.now().plus(wait);
             let progress = self.bare(
                 work,
                 work.view.state,
@@ -216,16 +220,16 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         Ok(here.map(|it| u32::try_from(it.quantity).unwrap_or(0)).sum::<u32>())
     }
 
-    /// Asks the earlier intents of the same setup to stop, and tells whether one still works: two orders of ours never
-    /// work on the same contracts at once, and what an entry filled is known only when it has ended. A protection is
-    /// worked here and now: its cancel should cost a close no more than the broker needs for it.
+    /// Asks the earlier intents of the same setup to stop, and tells how long to wait where one still works: two orders of
+    /// ours never work on the same contracts at once, and what an entry filled is known only when it has ended. A
+    /// protection is worked here and now: its cancel should cost a close no more than the broker needs for it.
     async fn earlier_still_work(
         &self,
         work: &Work<'_, B::Account>,
         closing: &ClosingIntent,
-    ) -> Result<bool, HandleError> {
-        let Origin::Setup(setup) = closing.head.origin else { return Ok(false) };
-        let mut waiting = false;
+    ) -> Result<Option<Duration>, HandleError> {
+        let Origin::Setup(setup) = closing.head.origin else { return Ok(None) };
+        let mut waiting: Option<Duration> = None;
         let intents = self.ledger.intents_of(&work.account, setup).await?;
         for earlier in &intents {
             let head = earlier.intent.head();
@@ -237,7 +241,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             {
                 continue;
             }
-            waiting |= !self.make_way(work, earlier).await?;
+            if !self.make_way(work, earlier).await? {
+                let wait = if is_unknown_entry(earlier) { UNKNOWN_WAIT } else { EARLY_WAIT };
+                waiting = Some(waiting.map_or(wait, |it| it.min(wait)));
+            }
         }
         Ok(waiting)
     }
@@ -409,6 +416,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             Err(DeskError::Attempt(error)) => Err(HandleError::Poison(error.to_string())),
         }
     }
+}
+
+/// Whether an entry's request was sent and nobody knows what became of it.
+fn is_unknown_entry(view: &IntentView) -> bool {
+    view.intent.opens() && view.last_attempt().is_some_and(|it| it.state == AttemptState::Unknown)
 }
 
 /// How often a close found its position missing at the broker.

@@ -23,7 +23,7 @@ use domain::intent::{IntentState, OrderIntent, Origin};
 use domain::order::{Attempt, BrokerOrder};
 use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, EARLY_TRIES_MAX, Fence, HandleError, IntentView, Ledger,
-    Message, NotedCombo, OwnedNote, OwnedNotes, Progress, Queue, Written,
+    Message, NotedCombo, OwnedNote, OwnedNotes, Progress, Queue, Written, early_again,
 };
 use domain::position::FillSource;
 use domain::time::UtcNanos;
@@ -32,7 +32,7 @@ use domain::time::UtcNanos;
 pub const BROKER: &str = "tradier";
 /// How long an account's lease is held: longer than a POST's time-out.
 pub const LEASE: Duration = Duration::from_secs(20);
-/// How long a message waits when it is early or the lease is taken.
+/// How long a close waits before it looks again whether what stands in its way has ended.
 pub const EARLY_WAIT: Duration = Duration::from_secs(1);
 /// How long to wait before the broker is asked again after it did not answer.
 pub const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -108,7 +108,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             }
             let again = Message::Step { account: *account, intent, version, tries: tries + 1 };
             let queue = again.queue(view.intent.opens());
-            self.ledger.send_later(queue, &again, self.clock.now().plus(EARLY_WAIT)).await?;
+            self.ledger.send_later(queue, &again, early_again(self.clock.now())).await?;
             return Ok(());
         };
         let worked = self.work(account, view, fence, FillSource::Poll).await;
@@ -185,7 +185,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             // None of a cancel's answers is a verdict: the next look reads the order.
             drop(work.broker.cancel(id).await);
             let again = Message::BrokerOrder { account: work.account, order: id };
-            self.ledger.send_later(Queue::BrokerEvents, &again, now.plus(EARLY_WAIT)).await?;
+            self.ledger.send_later(Queue::BrokerEvents, &again, early_again(now)).await?;
         }
         if seen == *ended && !needs_price(work, &seen) {
             return self.late_balance(work).await;
@@ -197,7 +197,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         if is_combo {
             // What executed late may be out of ratio: the order is looked at once more with it in the books.
             let again = Message::BrokerOrder { account: work.account, order: id };
-            progress.also.push((Queue::BrokerEvents, again, now.plus(EARLY_WAIT)));
+            progress.also.push((Queue::BrokerEvents, again, early_again(now)));
         }
         self.write(work, progress).await
     }

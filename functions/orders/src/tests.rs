@@ -350,6 +350,20 @@ fn an_entry_that_never_arrived_blocks_its_setup_until_the_session_ends() {
 }
 
 #[test]
+fn a_close_behind_an_entry_of_unknown_fate_looks_every_five_seconds() {
+    let bench = Bench::new();
+    bench.line.next(Method::Post, &[Fault::RequestLost]);
+    let entry = bench.enter(2);
+    bench.pass(60);
+    let stop = bench.close(&entry, 3, Action::Stop, CloseAmount::All);
+    let before = bench.view(stop).version;
+    bench.pass(60);
+    let looks = bench.view(stop).version - before;
+    assert!((11..=14).contains(&looks), "{looks} looks in a minute");
+    assert_eq!(bench.view(stop).state, IntentState::Ready);
+}
+
+#[test]
 fn a_close_whose_request_was_lost_goes_on_and_one_whose_answer_was_lost_sells_once() {
     for (fault, accepted, attempts) in
         [(Fault::RequestLost, 1, 2), (Fault::AnswerLost, 1, 1), (Fault::NotSent, 1, 2)]

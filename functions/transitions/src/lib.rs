@@ -10,15 +10,11 @@ mod close;
 mod open;
 mod release;
 
-use std::time::Duration;
-
 use domain::account::{AccountRef, Switches};
 use domain::ids::SetupId;
-use domain::ports::{Clock, EARLY_TRIES_MAX, HandleError, Ledger, Message, Queue};
+use domain::ports::{Clock, EARLY_TRIES_MAX, HandleError, Ledger, Message, Queue, early_again};
 use domain::setup::{SetupState, TransitionRecord};
 
-/// How long an early step waits.
-const EARLY_WAIT: Duration = Duration::from_secs(1);
 /// Our only broker so far, as the kill switch names it.
 pub const BROKER: &str = "tradier";
 
@@ -105,7 +101,7 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
             )));
         }
         let again = Message::Transition { setup, sequence, tries: tries + 1 };
-        Ok(self.ledger.send_later(Queue::Transitions, &again, self.clock.now().plus(EARLY_WAIT)).await?)
+        Ok(self.ledger.send_later(Queue::Transitions, &again, early_again(self.clock.now())).await?)
     }
 
     /// The stop moved: what rests at the broker is looked at now and not at its next look. A step for a version that moved

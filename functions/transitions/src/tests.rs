@@ -1,6 +1,7 @@
 //! Steps in order, once, for every account that follows.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use domain::calendar::last_trade;
 use domain::chain::{ChainRow, ChainSnapshot};
@@ -161,6 +162,19 @@ fn an_early_step_comes_again_a_second_later_and_is_dead_after_thirty() {
     let again = Message::Transition { setup, sequence: 2, tries: 5 };
     assert!(rows.iter().any(|it| it.message == again && it.due_at == at(9, 50, 31)), "{rows:?}");
     assert!(matches!(bench.handle(setup, 2, EARLY_TRIES_MAX), Err(HandleError::Poison(_))));
+}
+
+#[test]
+fn repeats_of_an_early_step_meet_in_one_row() {
+    let bench = Bench::new();
+    let setup = bench.record(&[S::Ready, S::Triggered]);
+    for _ in 0..3 {
+        bench.handle(setup, 2, 4).unwrap();
+        bench.clock.0.set(bench.clock.0.get().plus(Duration::from_millis(250)));
+    }
+    let rows = block_on(bench.ledger.due_outbox(at(23, 0, 0), 50)).unwrap().unwrap();
+    let again = Message::Transition { setup, sequence: 2, tries: 5 };
+    assert_eq!(rows.iter().filter(|it| it.message == again).count(), 1, "{rows:?}");
 }
 
 #[test]

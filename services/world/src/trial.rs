@@ -14,9 +14,12 @@ mod laws;
 mod mail;
 pub mod many;
 mod parts;
+mod setups;
 mod shrink;
+mod tally;
 mod tape;
 mod tasks;
+mod thinned;
 
 use std::collections::{BTreeMap, BTreeSet};
 

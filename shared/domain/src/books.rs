@@ -31,7 +31,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{After, answered, begins, filled, marked, observed, progressed, settled, stopped};
+pub use apply::{After, answered, begins, filled, late, marked, observed, progressed, settled, stopped};
 pub use combos::{combo_settled, structures};
 pub use derive::{day_risk, held, open_legs, owned, owned_series, session_span};
 pub use stop::{closes_in, flatten_at_once, is_covered};

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::UserId;
+use crate::planted::{self, Bug};
 use crate::symbol::Underlying;
 use crate::time::UtcNanos;
 
@@ -156,6 +157,16 @@ pub fn halted_since(rows: &[KillRow], symbol: Underlying) -> Option<UtcNanos> {
 /// The strictest state over `rows`; [`KillState::Normal`] when none matches.
 pub fn strictest(rows: &[KillRow]) -> KillState {
     rows.iter().map(|it| it.state).max().unwrap_or_default()
+}
+
+/// The strictest of `rows` that stops entries, the first of them in order of scope: what the transaction that marks an entry
+/// asks of the rows it read.
+pub fn stopping(rows: &[KillRow]) -> Option<&KillRow> {
+    if planted::is(Bug::KillSwitchOutside) {
+        return None;
+    }
+    let stopping = rows.iter().filter(|it| !it.state.allows_entries());
+    stopping.min_by(|a, b| b.state.cmp(&a.state).then_with(|| a.scope.cmp(&b.scope)))
 }
 
 /// The scopes that cover an entry of `user` by `strategy` on `symbol` at `broker`.

@@ -35,13 +35,6 @@ pub(crate) fn kill_row(what: &'static str, row: &Row) -> Result<KillRow, LedgerE
     })
 }
 
-/// The strictest row that stops entries, the first of them in order of scope.
-pub(crate) fn stopping(rows: &[KillRow]) -> Option<KillRow> {
-    let mut stopping: Vec<&KillRow> = rows.iter().filter(|it| !it.state.allows_entries()).collect();
-    stopping.sort_by(|a, b| b.state.cmp(&a.state).then_with(|| a.scope.cmp(&b.scope)));
-    stopping.first().map(|it| (*it).clone())
-}
-
 pub(crate) async fn kill_switch(store: &Store) -> Result<Vec<KillRow>, LedgerError> {
     const WHAT: &str = "kill_switch";
     const SQL: &str =

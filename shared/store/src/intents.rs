@@ -4,7 +4,7 @@ use domain::account::AccountRef;
 use domain::books::{self, After};
 use domain::ids::{IntentId, OrderTag};
 use domain::intent::{IntentState, OrderIntent, Origin};
-use domain::kill::KillRow;
+use domain::kill::{KillRow, stopping};
 use domain::money::Usd;
 use domain::order::Mark;
 use domain::ports::{
@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql, Type};
 
-use crate::control::{kill_row, stopping};
+use crate::control::kill_row;
 use crate::entry::{Line, untouched, write};
 use crate::error::{corrupt, refused};
 use crate::outbox::{Letters, SEND};
@@ -101,10 +101,7 @@ async fn locked(
 
 /// Why a compare-and-set does not apply: the lease comes first, for who lost it must stop.
 fn late(locked: &Locked, fence: Option<Fence>, version: i64) -> Option<Written> {
-    if fence.is_some_and(|it| it.0 != locked.fence) {
-        return Some(Written::LeaseLost);
-    }
-    (locked.view.version != version).then_some(Written::Stale)
+    books::late(fence, Some(Fence(locked.fence)), &locked.view, version)
 }
 
 fn value(of: &impl Serialize) -> serde_json::Value {
@@ -226,7 +223,7 @@ pub(crate) async fn mark(store: &Store, request: &MarkRequest) -> Result<Marking
             Err(refused(WHAT, "an entry names no scopes of the kill switch"))
         }
         None => match stopping(&kill).filter(|_| locked.view.intent.opens()) {
-            Some(row) => Ok(Marking::Killed(row)),
+            Some(row) => Ok(Marking::Killed(row.clone())),
             None => return marked(locked, request).await,
         },
     };

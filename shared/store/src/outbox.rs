@@ -38,20 +38,26 @@ impl Letters {
 }
 
 /// Common table expressions that write the messages of three array parameters: queues, bodies, instants. An alert is
-/// written with the first use of its key, and a message that already waits for the same instant is not written again.
+/// written with the first use of its key, and a message that already waits for the same instant is not written again. An
+/// early message is not written where the same one waits that was rewritten as often or oftener.
 macro_rules! SEND {
     ($queues:literal, $bodies:literal, $due:literal) => {
         $crate::outbox::SEND!($queues, $bodies, $due, "true")
     };
     ($queues:literal, $bodies:literal, $due:literal, $when:literal) => {
         concat!(
-            "letters AS (SELECT t.queue, t.body, t.due, t.n, CASE WHEN t.body::jsonb ->> 'type' = 'alert' THEN t.body::jsonb END AS alert
+            "letters AS (SELECT t.queue, t.body, t.due, t.n, CASE WHEN t.body::jsonb ->> 'type' = 'alert' THEN t.body::jsonb END AS alert,
+                    CASE WHEN (t.body::jsonb ->> 'tries')::int > 0 THEN t.body::jsonb END AS early
                 FROM unnest(", $queues, ", ", $bodies, ", ", $due, ") WITH ORDINALITY AS t(queue, body, due, n) WHERE ", $when, "),
             told AS (INSERT INTO alerts (alert_key, level, message, at_ns)
                 SELECT alert ->> 'key', alert ->> 'level', alert ->> 'text', due FROM letters WHERE alert IS NOT NULL
                 ON CONFLICT DO NOTHING RETURNING alert_key),
             sent AS (INSERT INTO outbox (queue, body, due_ns) SELECT queue, body, due FROM letters
-                WHERE alert IS NULL OR alert ->> 'key' IN (SELECT alert_key FROM told)
+                WHERE (alert IS NULL OR alert ->> 'key' IN (SELECT alert_key FROM told))
+                    AND (early IS NULL OR NOT EXISTS (SELECT FROM outbox AS waits
+                        WHERE waits.sent_ns IS NULL AND waits.queue = letters.queue
+                            AND waits.body::jsonb - 'tries' = early - 'tries'
+                            AND (waits.body::jsonb ->> 'tries')::int >= (early ->> 'tries')::int))
                 ORDER BY n ON CONFLICT DO NOTHING)"
         )
     };

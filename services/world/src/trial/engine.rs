@@ -6,33 +6,30 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use broker::transport::{Request, Transport as _};
-use domain::chain::ChainRow;
-use domain::ids::SetupId;
-use domain::kill::{KillScope, KillState};
+use domain::kill::KillState;
 use domain::ports::{Message, Queue};
-use domain::setup::{Direction, Setup, SetupKind, SetupState, Transition, TransitionRecord, TriggerFacts};
-use domain::symbol::{OccSymbol, Root, Underlying};
+use domain::setup::Setup;
+use domain::symbol::OccSymbol;
 use domain::time::{NANOS_PER_SEC, UtcNanos};
-use engine::profile::Profile;
 use sim::conformance::block_on;
-use sim::fixtures::levels_at;
 use sim::perils::{Peril, Perils, Port, Running, Script, Stop, mixed};
 
-use super::course::{Course, Incident, What};
-use super::laws::{Entries, Laws};
+use super::course::{Course, Incident};
+use super::laws::Laws;
 use super::parts::TrialParts;
 use super::tape::Tape;
-use super::tasks::{self, Ended, Purpose, Step, Task};
-use super::{Ask, Faults, Outcome};
+use super::tasks::{self, Ended, Purpose, Task};
+use super::thinned::Thinned;
+use super::{Ask, Outcome};
 use crate::schedule::{self, Scheduled};
 use crate::simulated::{EnrolError, switches};
 
 /// A relay that failed looks again after this long: the ingester's sweep.
 const SWEEP: Duration = Duration::from_secs(1);
 /// After the last fault every intent ends within this.
-const ENDS_WITHIN: Duration = Duration::from_secs(300);
-/// More events than any session has: two parts keep waking each other.
-const EVENTS_MAX: u64 = 400_000;
+pub(super) const ENDS_WITHIN: Duration = Duration::from_secs(300);
+/// A storm: ten times the events of the usual session, because parts keep waking each other.
+pub(super) const EVENTS_MAX: u64 = 70_000;
 
 /// Something that happens at an instant.
 #[derive(Debug, Clone)]
@@ -69,7 +66,7 @@ pub(super) struct Engine {
     is_ticking: bool,
     pub(super) is_calm: bool,
     /// Alerts that reached their queue.
-    delivered: BTreeSet<String>,
+    pub(super) delivered: BTreeSet<String>,
     /// Incidents that happen, by place.
     pub(super) wanted: Option<BTreeSet<usize>>,
     pub(super) happened: BTreeSet<usize>,
@@ -77,7 +74,7 @@ pub(super) struct Engine {
     pub(super) excuses: Vec<(UtcNanos, UtcNanos)>,
     /// When the last fault was over.
     pub(super) trouble_until: UtcNanos,
-    setups: BTreeMap<usize, Setup>,
+    pub(super) setups: BTreeMap<usize, Setup>,
 }
 
 impl Engine {
@@ -130,6 +127,12 @@ impl Engine {
             if thinned.keeps(at, what) {
                 self.at(at, Event::Schedule(what, false));
             }
+        }
+        // As in the cloud, where it is asked each minute for two hours more: what the report found open may still settle.
+        let mut at = session.close.plus(schedule::REPORT_AFTER);
+        while at < self.course.end {
+            self.at(at, Event::Schedule(Scheduled::Reconcile, false));
+            at = at.plus(Duration::from_secs(60));
         }
         for plan in 0..self.course.setups.len() {
             let Some(at) = self.course.setups.get(plan).map(|it| it.at) else { continue };
@@ -319,7 +322,6 @@ impl Engine {
                     // Another process sweeps meanwhile, and knows nothing of what this one handed on.
                     self.relaying = None;
                     self.relay_from = self.now().plus(SWEEP);
-                    self.parts.handed_on.borrow_mut().clear();
                 }
                 self.tasks.insert(id, task);
                 self.at(at, Event::Resume(id));
@@ -345,9 +347,6 @@ impl Engine {
             Purpose::Relay => {
                 if self.relaying == Some(id) {
                     self.relaying = None;
-                }
-                if ended.is_none() {
-                    self.parts.handed_on.borrow_mut().clear();
                 }
                 if !is_well {
                     self.relay_from = self.now().plus(SWEEP);
@@ -401,262 +400,6 @@ impl Engine {
             let close = (self.now() > self.course.session.close).then(|| self.tape.close());
             let work = tasks::scheduled(&self.parts, what, close, format!("worker-{id}"));
             self.spawn(what.function(), Purpose::Schedule(what), work);
-        }
-    }
-
-    // ---- setups ----
-
-    fn setup(&mut self, plan: usize, sequence: u32) {
-        let Some(planned) = self.course.setups.get(plan) else { return };
-        let (direction, r, steps) = (planned.direction, planned.r, planned.steps.clone());
-        let now = self.now();
-        let (to, reason) = match sequence {
-            0 => (SetupState::Ready, "range"),
-            1 => (SetupState::Triggered, "break"),
-            later => {
-                let index = usize::try_from(later.saturating_sub(2)).unwrap_or(usize::MAX);
-                let Some((_, to, reason)) = steps.get(index) else { return };
-                (*to, *reason)
-            }
-        };
-        let spot = self.tape.spot(now);
-        let session = self.course.session.date;
-        let seed = self.course.seed;
-        let setup = self.setups.entry(plan).or_insert_with(|| Setup {
-            id: SetupId::of(&[&seed.to_le_bytes(), &plan.to_le_bytes()]),
-            session,
-            symbol: Underlying::SPX,
-            kind: SetupKind::OrbBreakout,
-            profile: Profile::default().version,
-            direction,
-            state: to,
-            sequence,
-            levels: levels_at(direction, spot, r),
-            valid_until: now.plus(Duration::from_secs(600)),
-            formed_at: now,
-            triggered_at: None,
-            facts: TriggerFacts::default(),
-            trailing_stop_path: Vec::new(),
-        });
-        let mut setup = setup.clone();
-        let from = (sequence > 0).then_some(setup.state);
-        (setup.state, setup.sequence) = (to, sequence);
-        if sequence == 1 {
-            setup.levels = levels_at(direction, spot, r);
-            setup.triggered_at = Some(now);
-        }
-        let transition = Transition {
-            setup: setup.id,
-            sequence,
-            from,
-            to,
-            ts: now,
-            price: spot,
-            reason: reason.to_owned(),
-            bar: now,
-            gates: Vec::new(),
-        };
-        let chain = (sequence == 1).then(|| self.chain(direction));
-        if sequence == 1 {
-            self.laws.signalled(setup.id, now);
-        }
-        let record =
-            TransitionRecord { setup, transition, chain: None, source: "trial".to_owned(), resolution_ns: 1 };
-        let work = tasks::step(&self.parts, Step { record, chain });
-        self.spawn("ingester", Purpose::Setup { plan, sequence }, work);
-    }
-
-    fn next_step(&mut self, plan: usize, sequence: u32) {
-        let now = self.now();
-        let planned = self.course.setups.get(plan);
-        let state = match sequence {
-            0 => Some(SetupState::Ready),
-            1 => Some(SetupState::Triggered),
-            later => {
-                let index = usize::try_from(later.saturating_sub(2)).unwrap_or(usize::MAX);
-                planned.and_then(|it| it.steps.get(index)).map(|it| it.1)
-            }
-        };
-        if let (Some(setup), Some(state)) = (self.setups.get_mut(&plan), state) {
-            (setup.state, setup.sequence) = (state, sequence);
-        }
-        let Some(planned) = self.course.setups.get(plan) else { return };
-        let at = match sequence {
-            0 => planned.at.max(now),
-            later => {
-                let index = usize::try_from(later.saturating_sub(1)).unwrap_or(usize::MAX);
-                let Some((after, ..)) = planned.steps.get(index) else { return };
-                now.plus(*after)
-            }
-        };
-        // From the flatten on setups end without an intent.
-        if at < self.course.session.before_close(16) {
-            self.at(at, Event::Setup { plan, sequence: sequence.saturating_add(1) });
-        }
-    }
-
-    /// The chain around the index, and the market shown to the broker as it stands with it.
-    fn chain(&self, direction: Direction) -> Vec<ChainRow> {
-        let now = self.now();
-        let drawn = self.parts.perils.strike("chain", "listing", Port::Chain);
-        let spot = self.tape.spot(now).to_f64();
-        let strikes = Tape::strikes().into_iter().filter(|it| (it.points() - spot).abs() <= 30.0);
-        let mut rows = Vec::new();
-        for (index, strike) in strikes.enumerate() {
-            let is_missing =
-                matches!(drawn, Some((Peril::StrikesMissing, amount)) if amount >> (index % 16) & 1 == 1);
-            let series = OccSymbol {
-                root: Root::SPXW,
-                expiry: self.course.session.date,
-                right: direction.right(),
-                strike,
-            };
-            let row = |series| ChainRow {
-                series,
-                quote: self.tape.quote(&series, now),
-                open_interest: Some(1_000),
-                volume: None,
-            };
-            if !is_missing {
-                rows.push(row(series));
-            }
-            if matches!(drawn, Some((Peril::OtherRoots, _))) {
-                rows.push(row(OccSymbol { root: Root::SPX, ..series }));
-            }
-        }
-        rows
-    }
-
-    fn flip(&mut self, index: usize, state: KillState) {
-        let Some(scope) = self.scope_of(index) else { return };
-        let work = tasks::flip(&self.parts, scope, state);
-        self.spawn("control", Purpose::Control(index, state), work);
-    }
-
-    fn scope_of(&self, index: usize) -> Option<KillScope> {
-        if let What::Flip { of: Some(member), .. } = self.course.incidents.get(index)?.what {
-            return Some(KillScope::User(self.parts.members.get(member)?.account.user));
-        }
-        Some(KillScope::Global)
-    }
-
-    // ---- the end ----
-
-    pub(super) fn expect_liveness(&mut self) {
-        let at = self.trouble_until.plus(ENDS_WITHIN);
-        self.at(at, Event::Liveness);
-    }
-
-    fn finish(self) -> Outcome {
-        let violations = self.laws.violations();
-        if violations.is_empty() {
-            if self.laws.steps() > EVENTS_MAX {
-                self.laws.waits("somebody: the session does not come to rest");
-            }
-            self.laws.unfinished(self.course.end, true);
-            let delivered = &self.delivered;
-            self.laws.at_rest(&self.parts.queues, |key| delivered.contains(key));
-        }
-        let excuses = &self.excuses;
-        let is_excused = |at: UtcNanos| {
-            excuses.iter().any(|(from, until)| *from <= at.plus(Duration::from_secs(40)) && at <= *until)
-        };
-        let (entries, unsent) = self.laws.entries(is_excused);
-        let is_quiet = self.course.classes.is_empty();
-        if self.laws.violations().is_empty() {
-            self.went(&entries, &unsent, is_quiet);
-        }
-        self.parts.perils.forget_witness();
-        let fired = self.parts.perils.fired();
-        let mut by_class: BTreeMap<u8, u64> = BTreeMap::new();
-        let incidents = self.happened.iter().filter_map(|it| self.course.incidents.get(*it));
-        for class in fired.iter().map(|it| it.peril.class()).chain(incidents.map(|it| it.what.class())) {
-            let count = by_class.entry(class).or_default();
-            *count = count.saturating_add(1);
-        }
-        for made in [18, 19, 21].into_iter().filter(|it| self.course.classes.contains(it)) {
-            by_class.insert(made, 1);
-        }
-        Outcome {
-            seed: self.course.seed,
-            violations: self.laws.violations(),
-            intents: entries.intents,
-            ready: entries.ready,
-            posted: entries.posted,
-            filled: entries.filled,
-            posts: self.laws.posts(),
-            fills: self.laws.fills(),
-            events: self.laws.steps(),
-            fired: by_class,
-            incidents: self.told_incidents(),
-            faults: Faults { calls: fired, incidents: self.happened.clone() },
-            sites: self.parts.perils.sites(),
-            hash: self.laws.hash(),
-            story: self.laws.take_story(),
-            is_quiet,
-        }
-    }
-
-    fn told_incidents(&self) -> Vec<String> {
-        let happened = self.happened.iter().filter_map(|it| self.course.incidents.get(*it));
-        let words = happened.map(|it| {
-            let at = it.at.new_york().strftime("%H:%M:%S").to_string();
-            format!("FLT{} at {at}: {:?}", it.what.class(), it.what)
-        });
-        words.collect()
-    }
-
-    /// Refusing everything is no proof: what was approved is sent, and most of it fills.
-    fn went(&self, entries: &Entries, unsent: &[String], is_quiet: bool) {
-        // What delays or stops everybody also stops entries that no fault touched: safety comes first.
-        let delaying: [u8; 15] = [6, 7, 8, 9, 10, 12, 13, 14, 20, 22, 25, 28, 30, 31, 21];
-        let is_direct = delaying.iter().all(|it| !self.course.classes.contains(it));
-        if is_direct && let Some(first) = unsent.first() {
-            self.laws.refused(&format!("{} approved entries were not sent; {first}", unsent.len()));
-        }
-        // A dozen entries are few: one session may fill less than the six in ten of all of them together.
-        if is_quiet && entries.filled.saturating_mul(10) < entries.ready.saturating_mul(4) {
-            self.laws.refused(&format!("{} of {} approved entries filled", entries.filled, entries.ready));
-        }
-    }
-}
-
-/// Which schedules of a session are fired: all of them cost most of the time and show nothing while nothing happens. What
-/// is left out is a schedule that was missed.
-struct Thinned {
-    start: UtcNanos,
-    active_until: UtcNanos,
-    flatten: UtcNanos,
-    pages: UtcNanos,
-    close: UtcNanos,
-    calm: UtcNanos,
-}
-
-impl Thinned {
-    fn of(course: &Course) -> Self {
-        let last = course.setups.last().map_or(course.start, |it| it.at);
-        Self {
-            start: course.start,
-            active_until: last.plus(Duration::from_secs(240)),
-            flatten: course.session.before_close(17),
-            pages: course.session.before_close(6),
-            close: course.session.close,
-            calm: course.calm_at,
-        }
-    }
-
-    fn keeps(&self, at: UtcNanos, what: Scheduled) -> bool {
-        let minute = at.since(self.start).as_secs() / 60;
-        let is_busy = at <= self.active_until || self.flatten <= at;
-        // What went wrong is found and cured in these minutes.
-        let is_cure = self.calm <= at && at <= self.calm.plus(Duration::from_secs(600));
-        match what {
-            Scheduled::PortfolioSync => minute.is_multiple_of(4),
-            Scheduled::Reconcile if self.close < at => true,
-            Scheduled::Reconcile if is_cure => true,
-            Scheduled::Reconcile => minute.is_multiple_of(if is_busy { 4 } else { 16 }),
-            Scheduled::FlatWatch => self.pages <= at || minute.is_multiple_of(4),
-            Scheduled::Flatten | Scheduled::Report => true,
         }
     }
 }

@@ -16,6 +16,7 @@ use sim::perils::Database;
 use super::course::What;
 use super::engine::{Engine, Event};
 use super::parts::second_token;
+use super::tasks::{self, Purpose};
 
 /// How long after a halt began the ingester tells of it, and how long after trading went on.
 const HALT_TOLD_AFTER: Duration = Duration::from_secs(45);
@@ -265,5 +266,17 @@ impl Engine {
         self.is_calm = true;
         self.trouble_until = self.trouble_until.max(self.now());
         self.expect_liveness();
+    }
+    pub(super) fn flip(&mut self, index: usize, state: KillState) {
+        let Some(scope) = self.scope_of(index) else { return };
+        let work = tasks::flip(&self.parts, scope, state);
+        self.spawn("control", Purpose::Control(index, state), work);
+    }
+
+    fn scope_of(&self, index: usize) -> Option<KillScope> {
+        if let What::Flip { of: Some(member), .. } = self.course.incidents.get(index)?.what {
+            return Some(KillScope::User(self.parts.members.get(member)?.account.user));
+        }
+        Some(KillScope::Global)
     }
 }

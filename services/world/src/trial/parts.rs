@@ -1,7 +1,6 @@
 //! The parts of a trial: everything of [`crate::simulated`], each behind what can happen to it.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use broker::connector::Connector;
@@ -77,8 +76,6 @@ pub(crate) struct TrialParts {
     pub(crate) sender: PerilousSender<Mail>,
     pub(crate) queues: Rc<Mail>,
     pub(crate) members: Vec<Member>,
-    /// Outbox rows that were handed on and not noted yet, as the process that relays remembers them.
-    pub(crate) handed_on: RefCell<BTreeSet<i64>>,
     ledger: PerilousLedger<MemLedger>,
     notes: PerilousNotes<MemNotes>,
     secrets: PerilousSecrets<MemSecrets>,
@@ -116,7 +113,6 @@ impl TrialParts {
             transport,
             queues,
             members,
-            handed_on: RefCell::default(),
             brokers,
             clock,
         })

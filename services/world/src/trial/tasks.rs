@@ -8,18 +8,16 @@ use control::Control;
 use domain::chain::{ChainRow, ChainSnapshot};
 use domain::kill::{KillScope, KillState};
 use domain::market::Points;
-use domain::ports::{Ledger, LedgerError, Queue, Sender};
+use domain::ports::{Ledger, LedgerError, Queue};
 use domain::setup::TransitionRecord;
 use domain::symbol::Underlying;
 use ingester::account_stream;
+use lambda_kit::relay;
 
 use super::parts::TrialParts;
 use crate::parts::{AccountFrame, Delivery, Parts};
 use crate::schedule::Scheduled;
 use crate::work;
-
-/// Outbox rows handed on at once.
-const ROWS_MAX: u32 = 200;
 
 /// What a task is for, and what becomes of it when it ends or dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,33 +99,10 @@ pub(super) fn frame(parts: &Rc<TrialParts>, frame: AccountFrame) -> Work {
 }
 
 /// Hands due outbox rows to their queues, then notes that they were handed on.
-///
-/// What it handed on and could not note it remembers: a process that lives on does not send it again.
 pub(super) fn relay(parts: &Rc<TrialParts>) -> Work {
     let parts = Rc::clone(parts);
     Box::pin(async move {
-        let now = parts.now();
-        let Ok(rows) = parts.ledger().due_outbox(now, ROWS_MAX).await else { return Ended::Badly };
-        let mut ended = Ended::Well;
-        for row in &rows {
-            if parts.handed_on.borrow().contains(&row.id) {
-                continue;
-            }
-            match parts.sender.send(row.queue, &row.message, Duration::ZERO).await {
-                Ok(()) => {
-                    parts.handed_on.borrow_mut().insert(row.id);
-                }
-                Err(_) => ended = Ended::Badly,
-            }
-        }
-        let sent: Vec<i64> = parts.handed_on.borrow().iter().copied().collect();
-        if !sent.is_empty() {
-            if parts.ledger().mark_sent(&sent, now).await.is_err() {
-                return Ended::Badly;
-            }
-            parts.handed_on.borrow_mut().clear();
-        }
-        ended
+        Ended::of(&relay::relay(parts.ledger(), &parts.sender, parts.now(), Duration::ZERO).await)
     })
 }
 

@@ -9,7 +9,7 @@ use crate::intent::{IntentHead, IntentState, OrderIntent, Origin};
 use crate::money::{Price, Side, Usd};
 use crate::order::{Attempt, AttemptState, Trace};
 use crate::planted::{self, Bug};
-use crate::ports::{Answer, IntentView, MarkRequest, NewIntent, Progress};
+use crate::ports::{Answer, Fence, IntentView, MarkRequest, NewIntent, Progress, Written};
 use crate::position::{Fill, FillSource, FillStep, fill_step};
 use crate::symbol::OccSymbol;
 use crate::time::UtcNanos;
@@ -33,6 +33,19 @@ impl After {
         view.version = view.version.saturating_add(1);
         Self { view, attempts: Vec::new(), added: Vec::new(), completed: Vec::new() }
     }
+}
+
+/// Why a write of a step does not apply, if so: who lost the account's lease must stop, and a step written for another
+/// version is one that somebody else took. `latest` is the lease's fence, `view` the intent as it stands, both read in the
+/// transaction that writes.
+pub fn late(fence: Option<Fence>, latest: Option<Fence>, view: &IntentView, version: i64) -> Option<Written> {
+    if planted::is(Bug::NoCompareAndSet) {
+        return None;
+    }
+    if fence.is_some() && fence != latest {
+        return Some(Written::LeaseLost);
+    }
+    (view.version != version).then_some(Written::Stale)
 }
 
 /// How an intent may begin: decided or refused by the gates, or at work already where a flatten works it itself.

@@ -198,7 +198,8 @@ pub trait Ledger: super::Members {
     // ---- outbox ----
 
     /// Writes a message on its own: an early one rewritten, a flatten's next pass. The same message for the same queue
-    /// and instant waits once; an alert is written once per key, sent or not.
+    /// and instant waits once; an alert is written once per key, sent or not. An early message is not written where the
+    /// same one waits that was rewritten as often or oftener: that one goes on for both, so that repeats do not multiply.
     async fn send_later(&self, queue: Queue, message: &Message, due_at: UtcNanos) -> Result<(), LedgerError>;
 
     /// Unsent messages due at `now` or before, oldest first by (due, id), at most `limit`.

@@ -17,12 +17,14 @@ pub use ledger::{
 pub use members::{MESSAGE_COOLDOWN, Members, StoredMessage, UserMessage};
 pub use queue::{DeadLetter, Message, OutboxRow, Queue};
 
+use std::time::Duration;
+
 use crate::account::{AccountRef, BrokerCredential};
 use crate::combo::{LegHeld, OwnedCombo, OwnedLeg};
 use crate::ids::{AccountId, BrokerOrderId, IntentId, UserId};
 use crate::symbol::OccSymbol;
 use crate::ticket::ComboTerms;
-use crate::time::UtcNanos;
+use crate::time::{NANOS_PER_SEC, UtcNanos};
 
 /// Market time. In the cloud the system's clock; in the local run and the simulator the runner's.
 pub trait Clock {
@@ -227,3 +229,11 @@ impl From<BrokerError> for HandleError {
 
 /// How often an early message is rewritten, a second later each time, before it is a dead letter.
 pub const EARLY_TRIES_MAX: u16 = 30;
+/// How long an early message waits at most.
+const EARLY_WAIT: Duration = Duration::from_secs(1);
+
+/// When a message that is early at `now` comes again: with the next whole second, so that its repeats meet in one row of
+/// the outbox and do not multiply.
+pub fn early_again(now: UtcNanos) -> UtcNanos {
+    now.plus(EARLY_WAIT).floor_to(NANOS_PER_SEC)
+}

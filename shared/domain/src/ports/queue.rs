@@ -113,6 +113,23 @@ impl Message {
             Self::Alert { .. } => Queue::Alerts,
         }
     }
+
+    /// An early message as it was written first, with how often it was rewritten; `None` for one that never was.
+    pub fn rewritten(&self) -> Option<(Self, u16)> {
+        match self {
+            Self::Transition { setup, sequence, tries } if *tries > 0 => {
+                Some((Self::Transition { setup: *setup, sequence: *sequence, tries: 0 }, *tries))
+            }
+            Self::Step { account, intent, version, tries } if *tries > 0 => {
+                Some((Self::Step { account: *account, intent: *intent, version: *version, tries: 0 }, *tries))
+            }
+            Self::Transition { .. }
+            | Self::Step { .. }
+            | Self::BrokerOrder { .. }
+            | Self::Flatten { .. }
+            | Self::Alert { .. } => None,
+        }
+    }
 }
 
 /// A message waiting to be sent.

@@ -12,6 +12,7 @@ cases! {
     the_outbox_gives_no_more_than_is_asked_for_and_nothing_early,
     what_was_sent_is_not_due_again,
     the_same_message_waits_once,
+    an_early_message_waits_once_under_its_highest_count,
     an_alert_is_told_once,
     a_broker_event_becomes_a_message_once,
     other_messages_leave_with_a_step_or_not_at_all,
@@ -83,6 +84,25 @@ async fn the_same_message_waits_once<L: Ledger>(ledger: &L) -> Outcome {
     drain(ledger).await?;
     ledger.send_later(Queue::Flatten, &pass(0), at(10, 0, 0)).await?;
     same!(due(ledger).await?, [pass(0)]);
+    Ok(())
+}
+
+async fn an_early_message_waits_once_under_its_highest_count<L: Ledger>(ledger: &L) -> Outcome {
+    let early =
+        |sequence: u32, tries: u16| Message::Transition { setup: sample::setup_id(1), sequence, tries };
+    for (tries, second) in [(3, 1), (3, 2), (2, 3), (1, 4)] {
+        ledger.send_later(Queue::Transitions, &early(2, tries), at(10, 0, second)).await?;
+    }
+    same!(due(ledger).await?, [early(2, 3)]);
+    // What was handed on and is not noted yet does not stand in the way of what follows from it.
+    ledger.send_later(Queue::Transitions, &early(2, 4), at(10, 0, 5)).await?;
+    // Another step, and the first writing of this one, are other messages.
+    ledger.send_later(Queue::Transitions, &early(3, 1), at(10, 0, 6)).await?;
+    ledger.send_later(Queue::Transitions, &early(2, 0), at(10, 0, 7)).await?;
+    same!(due(ledger).await?, [early(2, 3), early(2, 4), early(3, 1), early(2, 0)]);
+    drain(ledger).await?;
+    ledger.send_later(Queue::Transitions, &early(2, 1), at(10, 0, 8)).await?;
+    same!(due(ledger).await?, [early(2, 1)]);
     Ok(())
 }
 

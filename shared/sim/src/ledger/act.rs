@@ -5,10 +5,9 @@ use domain::books::{self, After};
 use domain::gate::GateCheck;
 use domain::ids::{BrokerOrderId, IntentId, OrderTag};
 use domain::intent::{IntentState, Origin};
-use domain::kill::{KillRow, KillScope, KillState};
+use domain::kill::{KillRow, KillScope, KillState, stopping};
 use domain::money::Usd;
 use domain::order::Mark;
-use domain::planted::{self, Bug};
 use domain::ports::{
     Answer, Fence, IntentView, KillFlip, LedgerError, MarkRequest, Marking, Message, NewIntent, Progress,
     Queue, ReconciliationRun, Recorded, Written,
@@ -18,12 +17,6 @@ use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
 
 use super::state::{BROKER, IntentRow, State, refused};
-
-/// Why a compare-and-set does not apply.
-enum Late {
-    Stale,
-    LeaseLost,
-}
 
 impl State {
     pub(super) fn record_intent(&mut self, new: &NewIntent) -> Result<Recorded, LedgerError> {
@@ -76,17 +69,17 @@ impl State {
         const WHAT: &str = "mark_submitting";
         let row = self.own_intent(&request.account, request.intent, WHAT)?;
         match self.late(&request.account, Some(request.fence), &row.view, request.version) {
-            Some(Late::LeaseLost) => return Ok(Marking::LeaseLost),
-            Some(Late::Stale) => return Ok(Marking::Stale),
+            Some(Written::LeaseLost) => return Ok(Marking::LeaseLost),
+            Some(Written::Stale | Written::Version(_)) => return Ok(Marking::Stale),
             None => {}
         }
         if row.view.intent.opens() {
             if request.kill_scopes.is_empty() {
                 return Err(refused(WHAT, "an entry names no scopes of the kill switch"));
             }
-            if let Some(killed) = self.stopping(&request.kill_scopes)
-                && !planted::is(Bug::KillSwitchOutside)
-            {
+            let rows: Vec<KillRow> =
+                request.kill_scopes.iter().filter_map(|it| self.kill.get(it).cloned()).collect();
+            if let Some(killed) = stopping(&rows) {
                 return Ok(Marking::Killed(killed.clone()));
             }
         }
@@ -101,10 +94,8 @@ impl State {
     pub(super) fn answer(&mut self, answer: &Answer) -> Result<Written, LedgerError> {
         const WHAT: &str = "record_answer";
         let row = self.own_intent(&answer.account, answer.tag.intent, WHAT)?;
-        match self.late(&answer.account, Some(answer.fence), &row.view, answer.version) {
-            Some(Late::LeaseLost) => return Ok(Written::LeaseLost),
-            Some(Late::Stale) => return Ok(Written::Stale),
-            None => {}
+        if let Some(late) = self.late(&answer.account, Some(answer.fence), &row.view, answer.version) {
+            return Ok(late);
         }
         let after = books::answered(&row.view, answer).map_err(|it| refused(WHAT, it))?;
         let version = after.view.version;
@@ -117,10 +108,8 @@ impl State {
     pub(super) fn progress(&mut self, progress: &Progress) -> Result<Written, LedgerError> {
         const WHAT: &str = "record_progress";
         let row = self.own_intent(&progress.account, progress.intent, WHAT)?;
-        match self.late(&progress.account, progress.fence, &row.view, progress.version) {
-            Some(Late::LeaseLost) => return Ok(Written::LeaseLost),
-            Some(Late::Stale) => return Ok(Written::Stale),
-            None => {}
+        if let Some(late) = self.late(&progress.account, progress.fence, &row.view, progress.version) {
+            return Ok(late);
         }
         let after = books::progressed(&row.view, progress).map_err(|it| refused(WHAT, it))?;
         let version = after.view.version;
@@ -273,29 +262,15 @@ impl State {
         Ok(Recorded::New)
     }
 
-    /// The strictest row over `scopes` that stops entries.
-    fn stopping(&self, scopes: &[KillScope]) -> Option<&KillRow> {
-        let rows =
-            self.kill.iter().filter(|(scope, row)| scopes.contains(scope) && !row.state.allows_entries());
-        // The first of the strictest, in order of scope.
-        rows.map(|(_, row)| row).rev().max_by_key(|it| it.state)
-    }
-
+    /// Why a compare-and-set does not apply, if so.
     fn late(
         &self,
         account: &AccountRef,
         fence: Option<Fence>,
         view: &IntentView,
         version: i64,
-    ) -> Option<Late> {
-        if planted::is(Bug::NoCompareAndSet) {
-            return None;
-        }
-        let latest = self.account(account).map(|it| it.lease.fence);
-        if fence.is_some() && fence != latest {
-            return Some(Late::LeaseLost);
-        }
-        (view.version != version).then_some(Late::Stale)
+    ) -> Option<Written> {
+        books::late(fence, self.account(account).map(|it| it.lease.fence), view, version)
     }
 
     /// The step of an intent as it stands, due at `due_at`.

@@ -8,7 +8,6 @@ use domain::gate::GateCheck;
 use domain::ids::{AccountId, BrokerOrderId, ChainId, IntentId, SetupId, UserId};
 use domain::kill::{KillRow, KillScope};
 use domain::market::Microbar;
-use domain::planted::{self, Bug};
 use domain::ports::{
     DeadLetter, Difference, Fence, IntentView, LedgerError, Message, OutboxRow, Queue, Snapshot,
 };
@@ -104,6 +103,8 @@ pub(super) struct Outbox {
     due_of: BTreeMap<i64, UtcNanos>,
     unsent: BTreeSet<(UtcNanos, Queue, Message)>,
     alerted: BTreeSet<String>,
+    /// Early messages that wait, as they were written first: how often each was rewritten.
+    early: BTreeMap<(Queue, Message), BTreeSet<(u16, i64)>>,
 }
 
 impl Outbox {
@@ -113,7 +114,14 @@ impl Outbox {
 
     pub(super) fn put(&mut self, queue: Queue, message: Message, due_at: UtcNanos) {
         if let Message::Alert { key, .. } = &message
-            && (!self.alerted.insert(key.clone()) || planted::is(Bug::AlertLost))
+            && !self.alerted.insert(key.clone())
+        {
+            return;
+        }
+        let early = message.rewritten();
+        if let Some((first, tries)) = &early
+            && let Some(waiting) = self.early.get(&(queue, first.clone()))
+            && waiting.last().is_some_and(|it| it.0 >= *tries)
         {
             return;
         }
@@ -121,6 +129,9 @@ impl Outbox {
             return;
         }
         self.last_id = self.last_id.saturating_add(1);
+        if let Some((first, tries)) = early {
+            self.early.entry((queue, first)).or_default().insert((tries, self.last_id));
+        }
         self.due.insert((due_at, self.last_id), (queue, message));
         self.due_of.insert(self.last_id, due_at);
     }
@@ -144,6 +155,10 @@ impl Outbox {
         if let Some(due_at) = self.due_of.remove(&id)
             && let Some((queue, message)) = self.due.remove(&(due_at, id))
         {
+            if let Some((first, tries)) = message.rewritten() {
+                let waiting = self.early.entry((queue, first)).or_default();
+                waiting.remove(&(tries, id));
+            }
             self.unsent.remove(&(due_at, queue, message));
         }
     }
