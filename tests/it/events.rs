@@ -153,6 +153,9 @@ impl OwnedNotes for Nowhere {
     async fn get(&self, _: &AccountRef) -> Result<Option<OwnedNote>, NoteError> {
         panic!("a note is read")
     }
+    async fn claim(&self, _: &AccountRef, what: &str, _: bool) -> Result<bool, NoteError> {
+        panic!("{what} is claimed")
+    }
 }
 
 impl Sender for Nowhere {

@@ -2,6 +2,7 @@
 
 use domain::ids::UserId;
 use domain::kill::{KillRow, KillScope, KillState, Reading};
+use domain::market::Points;
 use domain::ports::{Clock, Ledger};
 use engine::trips::Reach;
 use lambda_kit::http::{Answer, Call, Caller, Problem, Role};
@@ -43,6 +44,7 @@ struct FlattenBody {
 struct ReadingBody {
     vix: Option<f64>,
     vix3m: Option<f64>,
+    index: Option<f64>,
     macro_window: Option<bool>,
     regime_failed: Option<bool>,
 }
@@ -114,17 +116,20 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
         }
         let body: ReadingBody = call.read()?;
         let positive = |it: Option<f64>| it.is_none_or(|it| it.is_finite() && it > 0.0);
-        if !positive(body.vix) || !positive(body.vix3m) {
-            return Err(Problem::invalid("vix", "vix and vix3m are index values over 0"));
+        if !positive(body.vix) || !positive(body.vix3m) || !positive(body.index) {
+            return Err(Problem::invalid("vix", "vix, vix3m and index are index values over 0"));
         }
         let reading = Reading {
             at: self.clock.now(),
+            vix: body.vix,
+            index: body.index.map(Points::from_f64),
             vix_ratio: body.vix.zip(body.vix3m).map(|(vix, vix3m)| vix / vix3m),
             macro_window: body.macro_window,
             regime_failed: body.regime_failed,
         };
-        let flipped = self.observe(&reading, &Reach::default()).await?;
-        Answer::ok(&serde_json::json!({ "flipped": flipped.iter().map(shown).collect::<Vec<_>>() }))
+        let observed = self.observe(&reading, &Reach::default()).await?;
+        let flipped: Vec<_> = observed.flipped.iter().map(shown).collect();
+        Answer::ok(&serde_json::json!({ "flipped": flipped, "emergencyExits": observed.emergency_exits }))
     }
 
     async fn post_flatten(&self, call: &Call) -> Result<Answer, Problem> {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod emergency;
 mod handover;
 pub mod http;
 mod member;
@@ -24,6 +25,15 @@ pub struct Control<'a, L, C> {
     pub ledger: &'a L,
     /// Market time.
     pub clock: &'a C,
+}
+
+/// What a reading led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The rows it flipped.
+    pub flipped: Vec<KillRow>,
+    /// Exits that an emergency wrote with it.
+    pub emergency_exits: u32,
 }
 
 impl<L: Ledger, C: Clock> Control<'_, L, C> {
@@ -61,14 +71,17 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
     }
 
     /// Takes in a reading, trips what it shows and lets go what has been over for long enough. Whoever takes readings posts
-    /// one each minute; without them nothing trips by itself, and nothing lets go. Returns the rows that it flipped.
+    /// one each minute, or every ten seconds for emergencies; without them nothing trips by itself, nothing lets go, and nothing
+    /// is an emergency.
     ///
     /// # Errors
     /// [`HandleError`] when the ledger did not take it; the next reading decides anew.
-    pub async fn observe(&self, reading: &Reading, reach: &Reach) -> Result<Vec<KillRow>, HandleError> {
+    pub async fn observe(&self, reading: &Reading, reach: &Reach) -> Result<Observed, HandleError> {
         let now = self.clock.now();
         self.ledger.record_reading(reading).await?;
         let readings = self.ledger.readings(now.minus(READINGS_KEPT)).await?;
+        // What closes comes first.
+        let emergency_exits = self.emergencies(&readings).await?;
         let mut rows = self.ledger.kill_switch().await?;
         let mut flipped = Vec::new();
         for cause in Cause::ALL {
@@ -94,7 +107,7 @@ impl<L: Ledger, C: Clock> Control<'_, L, C> {
             rows.push(after.clone());
             flipped.push(after);
         }
-        Ok(flipped)
+        Ok(Observed { flipped, emergency_exits })
     }
 
     /// Starts the flatten now, for one user or for all. With the market closed its first pass cancels what works, and the

@@ -9,9 +9,10 @@ use domain::ports::{
     Brokers, Clock, Fence, HandleError, IntentView, Ledger, NewIntent, OwnedNotes, Progress, Secrets, Sender,
 };
 use domain::position::FillSource;
+use domain::symbol::OccSymbol;
 use engine::flatten::{self as plan, Close, FlattenPlan};
 
-use crate::{Flatten, Pass, Seen};
+use crate::{Flatten, Pass, Seen, is_due, is_without_books};
 
 /// A close without an answer is given up when its tag was looked up this long after the send.
 const LOOKED_UP_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
@@ -47,13 +48,39 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         Ok(())
     }
 
+    /// What passes without the books sold that no row stands for yet, by series. It is read before the books: adopted in
+    /// between it counts twice, and the next pass closes the rest.
+    pub(crate) async fn unbooked(
+        &self,
+        pass: &Pass<'_, B::Account>,
+        seen: &Seen,
+    ) -> Result<Vec<(OccSymbol, u32)>, HandleError> {
+        let mut sold = Vec::new();
+        for order in &seen.orders {
+            let (Some(tag), Some(leg)) = (order.tag.filter(|it| is_without_books(*it)), order.single())
+            else {
+                continue;
+            };
+            let id = plan::intent_of(pass.account.account, &pass.session, &leg.series);
+            if tag.intent != id || leg.opens || leg.executed == 0 {
+                continue;
+            }
+            let view = self.ledger.intent(&pass.account, id).await?;
+            let is_known = |it: &IntentView| it.attempts.iter().any(|it| it.no == tag.attempt);
+            if !view.as_ref().is_some_and(is_known) {
+                sold.push((leg.series, leg.executed));
+            }
+        }
+        Ok(sold)
+    }
+
     /// Asks every other intent of the account that works a series of this flatten to stop: from now on it alone closes.
     pub(crate) async fn stop_intents(&self, pass: &Pass<'_, B::Account>) -> Result<(), HandleError> {
         for view in self.ledger.open_intents(&pass.account).await? {
             let head = view.intent.head();
             // Of structures those that are due are stopped with the exit that takes over.
             let is_flatten = matches!(head.origin, Origin::Flatten(_)) || view.intent.is_combo();
-            if !is_flatten && !view.stop_requested && plan::stops_trading(&head.series, &pass.session) {
+            if !is_flatten && !view.stop_requested && is_due(pass, &head.series) {
                 self.ledger.request_stop(&pass.account, head.id, self.clock.now()).await?;
             }
         }

@@ -3,8 +3,7 @@
 //! With the books up a structure is handed to the order router: its exit is written once and worked there like every other,
 //! and the pass looks until it is flat. With the books down the pass closes it itself, piece by piece, by derived tags.
 
-use desk::Desk;
-use domain::calendar::Session;
+use desk::{Desk, LookedUp};
 use domain::combo::{Decided, LegHeld, Order, Piece, combo_flatten_id, confirmed, next, signed, whole_units};
 use domain::ids::{AttemptNo, IntentId, OrderTag};
 use domain::intent::{Action, CloseAmount, OrderIntent, Origin};
@@ -20,11 +19,11 @@ use domain::time::UtcNanos;
 use engine::combo::walk::{self, Next, Plan, Terms, is_wing_unbid, net_quote};
 use engine::flatten::{self as plan, starts_at};
 
-use crate::{Flatten, Pass, Seen};
+use crate::{Flatten, Pass, Seen, number};
 
-/// Whether the last trade of a structure is in this session.
-pub(crate) fn stops_trading(combo: &NotedCombo, session: &Session) -> bool {
-    combo.terms.legs().first().is_some_and(|it| plan::stops_trading(&it.series, session))
+/// Whether a structure is this flatten's to close.
+pub(crate) fn is_due<A>(pass: &Pass<'_, A>, combo: &NotedCombo) -> bool {
+    combo.terms.legs().first().is_some_and(|it| crate::is_due(pass, &it.series))
 }
 
 /// Whether a structure has a leg in `series`.
@@ -34,7 +33,7 @@ pub(crate) fn has(combo: &NotedCombo, series: &OccSymbol) -> bool {
 
 /// Structures by today's tagged orders alone: each entry of several legs is one, less what closes executed since. The
 /// last resort, with the books and the notes both gone.
-pub(crate) fn by_orders(orders: &[BrokerOrder], session: &Session) -> Vec<NotedCombo> {
+pub(crate) fn by_orders<A>(pass: &Pass<'_, A>, orders: &[BrokerOrder]) -> Vec<NotedCombo> {
     let ours = || orders.iter().filter_map(|it| it.tag.map(|tag| (tag, it)));
     let closed = |series: &OccSymbol| {
         let legs = ours().flat_map(|(_, it)| &it.legs);
@@ -60,7 +59,7 @@ pub(crate) fn by_orders(orders: &[BrokerOrder], session: &Session) -> Vec<NotedC
         let terms = nets.into_iter().find_map(|net| ComboTerms::check(legs.clone(), net).ok())?;
         Some(NotedCombo { opening: tag.intent, terms, held })
     };
-    ours().filter_map(combo).filter(|it| stops_trading(it, session)).collect()
+    ours().filter_map(combo).filter(|it| is_due(pass, it)).collect()
 }
 
 fn gcd(a: u32, b: u32) -> u32 {
@@ -75,7 +74,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
     ) -> Result<Vec<NotedCombo>, HandleError> {
         let owned = self.ledger.structures(&pass.account, pass.session.date).await?;
         let open = owned.iter().filter(|it| !it.is_flat()).map(NotedCombo::of);
-        Ok(open.filter(|it| stops_trading(it, &pass.session)).collect())
+        Ok(open.filter(|it| is_due(pass, it)).collect())
     }
 
     /// Closes what is due of `structures`. When the next pass has to look; `None` when nothing is open, or after the
@@ -85,6 +84,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         pass: &Pass<'_, B::Account>,
         seen: &Seen,
         structures: &[NotedCombo],
+        may_send: bool,
     ) -> Result<Option<UtcNanos>, HandleError> {
         let now = self.clock.now();
         let mut due: Option<UtcNanos> = None;
@@ -102,7 +102,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             if pass.fence.is_some() {
                 self.hand_over(pass, combo).await?;
             } else {
-                self.close_by_tag(pass, seen, combo).await?;
+                self.close_by_tag(pass, seen, combo, may_send).await?;
             }
         }
         Ok(due)
@@ -129,6 +129,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         pass: &Pass<'_, B::Account>,
         seen: &Seen,
         combo: &NotedCombo,
+        may_send: bool,
     ) -> Result<(), HandleError> {
         let working = seen.orders.iter().filter(|it| {
             it.tag.is_some() && !it.status.is_final() && it.legs.iter().any(|leg| has(combo, &leg.series))
@@ -140,8 +141,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             drop(pass.broker.cancel(order.id).await);
         }
         let now = self.clock.now();
-        let tag = tag(pass, combo.opening, now);
-        if is_working || seen.orders.iter().any(|it| it.tag == Some(tag)) {
+        let tag = tag(pass, combo.opening, seen.orders_at);
+        let looked_up = LookedUp { tag, at: seen.orders_at };
+        if !may_send || is_working || seen.orders.iter().any(|it| it.tag == Some(tag)) {
             return Ok(());
         }
         let shown: Vec<HeldLeg> =
@@ -159,7 +161,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
                 let net = price(pass, combo, &legs, &quotes, now);
                 let covered = CoveredClose::check(&legs, units, &signed(&held)).ok();
                 if let (Some(net), Some(covered)) = (net, covered) {
-                    drop(desk.submit_combo_by_tag(covered, tag, net).await);
+                    drop(desk.submit_combo_by_tag(covered, looked_up, net).await);
                 }
             }
             Piece::Leg(LegHeld { leg, contracts }) => {
@@ -167,7 +169,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
                 let net = price(pass, combo, &lone, &[quote_of(seen, &leg.series)], now);
                 let close = LegClose::check(leg.series, contracts, &signed(&held)).ok();
                 if let (Some(net), Some(close)) = (net, close) {
-                    drop(desk.submit_leg_by_tag(close, tag, net).await);
+                    drop(desk.submit_leg_by_tag(close, looked_up, net).await);
                 }
             }
         }
@@ -202,9 +204,27 @@ fn price<A>(
     }
 }
 
-/// The tag of this pass: by account, structure, session and the seconds since the open.
-fn tag<A>(pass: &Pass<'_, A>, opening: IntentId, now: UtcNanos) -> OrderTag {
+/// The tag of this pass: by account, structure, session and the pass's number.
+fn tag<A>(pass: &Pass<'_, A>, opening: IntentId, at: UtcNanos) -> OrderTag {
     let intent = combo_flatten_id(pass.session.date, pass.account.account, opening);
-    let seconds = now.since(pass.session.open).as_secs();
-    OrderTag { intent, attempt: AttemptNo(u16::try_from(seconds).unwrap_or(u16::MAX).saturating_add(1)) }
+    let no = u16::try_from(number(pass, at)).unwrap_or(u16::MAX);
+    OrderTag { intent, attempt: AttemptNo(no.saturating_add(1)) }
+}
+
+/// A noted structure less what its flatten closed since the note was written.
+pub(crate) fn since_noted<A>(
+    pass: &Pass<'_, A>,
+    noted: NotedCombo,
+    orders: &[BrokerOrder],
+    at: UtcNanos,
+) -> NotedCombo {
+    let id = combo_flatten_id(pass.session.date, pass.account.account, noted.opening);
+    let since = orders.iter().filter(|it| plan::is_since(it, id, at));
+    let closed: Vec<_> = since.flat_map(|it| &it.legs).filter(|leg| !leg.opens).collect();
+    let left = |(leg, held): (&ComboLeg, &u32)| {
+        let of_leg = closed.iter().filter(|it| it.series == leg.series);
+        of_leg.fold(*held, |left, it| left.saturating_sub(it.executed))
+    };
+    let held = noted.terms.legs().iter().zip(&noted.held).map(left).collect();
+    NotedCombo { held, ..noted }
 }

@@ -11,9 +11,10 @@ mod combos;
 
 use std::time::Duration;
 
-use desk::Desk;
+use desk::{Desk, LOOKED_UP_WITHIN, LookedUp};
 use domain::account::{AccountRef, Switches};
 use domain::calendar::Session;
+use domain::ids::OrderTag;
 use domain::intent::{Action, CloseAmount, ClosingIntent, IntentHead, Origin, approve_closing};
 use domain::market::{OptionQuote, Points};
 use domain::order::{BrokerOrder, Touch};
@@ -34,6 +35,11 @@ const INDEX_AGE_MAX: Duration = Duration::from_secs(5);
 const RUNG_GRID: i64 = 10 * NANOS_PER_SEC;
 /// How long a pass holds the account's lease.
 const LEASE: Duration = Duration::from_secs(20);
+/// How long what a pass without the books sends may be on its way, counted from its look-up: the look-up's own age, and the
+/// five seconds after which a tag that is not found counts as not there.
+const REACH_WITHOUT: Duration = LOOKED_UP_WITHIN.saturating_add(Duration::from_secs(5));
+/// The same with the books, where up to five seconds lie between the mark and the request.
+const REACH_WITH_BOOKS: Duration = REACH_WITHOUT.saturating_add(Duration::from_secs(5));
 /// How long a pass waits for a lease that is taken.
 const LEASE_WAIT: Duration = Duration::from_secs(1);
 /// How long a pass waits for a broker that did not answer.
@@ -83,6 +89,8 @@ pub(crate) struct Seen {
     orders: Vec<BrokerOrder>,
     quotes: Vec<(OccSymbol, OptionQuote)>,
     spot: Option<Points>,
+    /// When the orders were asked for: what they do not show may have been sent since.
+    orders_at: UtcNanos,
 }
 
 /// What is ours in a pass, and whether foreign positions are closed with it.
@@ -92,6 +100,8 @@ struct Ours {
     structures: Vec<NotedCombo>,
     include_foreign: bool,
     wanted: bool,
+    /// Whether the store beside the database answered.
+    is_noted: bool,
 }
 
 impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flatten<'_, L, B, C, N, S, Q> {
@@ -191,10 +201,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         if pass.fence.is_some() {
             self.stop_intents(pass).await?;
         }
-        for close in &plan.closes {
+        let may_send = self.may_send(pass, &seen, &ours, &plan).await;
+        for close in plan.closes.iter().filter(|_| may_send) {
             self.send(pass, close, &seen).await?;
         }
-        if let Some(due) = self.close_structures(pass, &seen, &ours.structures).await? {
+        if let Some(due) = self.close_structures(pass, &seen, &ours.structures, may_send).await? {
             plan.flat = false;
             plan.next_due = Some(plan.next_due.map_or(due, |it| it.min(due)));
         }
@@ -204,6 +215,39 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         }
         self.tell_stranded(pass, &plan).await?;
         Ok(plan.next_due)
+    }
+
+    /// Whether this pass is the one that sends now. The account's lease keeps passes with the books apart; from those without
+    /// them a claim does, in the store beside the database, on the time in which what is sent may still be on its way.
+    ///
+    /// Where that store is down, the lease is enough with the books. Without both nothing tells two passes apart but the
+    /// broker, which takes no second close of what is held once; a store that merely lost this claim is asked again by the
+    /// next pass.
+    async fn may_send(
+        &self,
+        pass: &Pass<'_, B::Account>,
+        seen: &Seen,
+        ours: &Ours,
+        plan: &FlattenPlan,
+    ) -> bool {
+        let with_books = pass.fence.is_some();
+        let sends = !plan.closes.is_empty() || (!with_books && !ours.structures.is_empty());
+        if !sends {
+            return false;
+        }
+        let reach = if with_books { REACH_WITH_BOOKS } else { REACH_WITHOUT };
+        let first = seen.orders_at.0.div_euclid(RUNG_GRID);
+        let last = seen.orders_at.plus(reach).0.saturating_sub(1).div_euclid(RUNG_GRID);
+        for window in first..=last {
+            let what = format!("flatten-{}-{window}", pass.session.date);
+            match self.notes.claim(&pass.account, &what, with_books).await {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(_) if with_books || !ours.is_noted => {}
+                Err(_) => return false,
+            }
+        }
+        with_books || self.clock.now().since(seen.orders_at) < LOOKED_UP_WITHIN
     }
 
     /// Started while the market is closed: what works is cancelled now, and closing waits for the market. Says when to look
@@ -227,12 +271,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
     /// Positions, orders and quotes; `None` when the broker did not answer one of them.
     async fn look(&self, pass: &Pass<'_, B::Account>) -> Option<Seen> {
         let positions = pass.broker.positions().await.ok()?;
-        let orders = pass.broker.orders().await.ok()?;
-        let series: Vec<OccSymbol> = positions
-            .iter()
-            .map(|it| it.series)
-            .filter(|it| plan::stops_trading(it, &pass.session))
-            .collect();
+        let series: Vec<OccSymbol> =
+            positions.iter().map(|it| it.series).filter(|it| is_due(pass, it)).collect();
         let quotes = if series.is_empty() { Vec::new() } else { pass.broker.quotes(&series).await.ok()? };
         let spot = match series.first() {
             // Without the index a patient offer stops at the bid instead of near intrinsic value.
@@ -244,13 +284,18 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         };
         let quotes =
             series.into_iter().zip(quotes).filter_map(|(series, quote)| Some((series, quote?))).collect();
-        Some(Seen { positions, orders, quotes, spot })
+        // Last, because it is the look-up of the tags that are sent under.
+        let orders_at = self.clock.now();
+        let orders = pass.broker.orders().await.ok()?;
+        Some(Seen { positions, orders, quotes, spot, orders_at })
     }
 
     /// What is ours: by the books; with them down by the notes; with these missing too by today's tagged orders.
     async fn ours(&self, pass: &Pass<'_, B::Account>, seen: &Seen) -> Result<Ours, HandleError> {
         if pass.fence.is_some() {
+            let unbooked = self.unbooked(pass, seen).await?;
             let held = plan::held(&self.ledger.owned(&pass.account, pass.session.date).await?);
+            let held = plan::less(held, &unbooked);
             let taken_over = self.ledger.taken_over(&pass.account).await?;
             let owned = plan::with_taken_over(held, &taken_over, &seen.positions);
             let settings = self.ledger.settings(pass.account.user).await?;
@@ -260,23 +305,26 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             let include_foreign = settings.flatten_foreign
                 || self.switches.include_foreign
                 || planted::is(Bug::ForeignFlattened);
-            return Ok(Ours { owned, structures, include_foreign, wanted });
+            return Ok(Ours { owned, structures, include_foreign, wanted, is_noted: true });
         }
         let credentials = self.secrets.all_credentials().await.unwrap_or_default();
         let include_foreign =
             credentials.iter().any(|it| it.account.account == pass.account.account && it.flatten_foreign);
         Ok(match self.notes.get(&pass.account).await {
             Ok(Some(note)) => {
-                let stops = |it: &NotedCombo| combos::stops_trading(it, &pass.session);
-                let structures = note.structures.into_iter().filter(stops).collect();
+                let noted = note.structures.into_iter().filter(|it| combos::is_due(pass, it));
+                let structures = noted.map(|it| combos::since_noted(pass, it, &seen.orders, note.at));
+                let structures = structures.collect();
+                let owned =
+                    plan::since_noted(pass.account.account, &pass.session, note.owned, &seen.orders, note.at);
                 let wanted = pass.at_once || note.flatten;
-                Ours { owned: note.owned, structures, include_foreign, wanted }
+                Ours { owned, structures, include_foreign, wanted, is_noted: true }
             }
-            Ok(None) | Err(_) => {
-                let structures = combos::by_orders(&seen.orders, &pass.session);
+            missing => {
+                let structures = combos::by_orders(pass, &seen.orders);
                 let mut owned = plan::owned_by_orders(&seen.orders);
                 owned.retain(|it| !structures.iter().any(|combo| combos::has(combo, &it.0)));
-                Ours { owned, structures, include_foreign, wanted: true }
+                Ours { owned, structures, include_foreign, wanted: true, is_noted: missing.is_ok() }
             }
         })
     }
@@ -300,11 +348,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         let quotes: Vec<_> = seen.quotes.iter().filter(counts).copied().collect();
         plan::plan(&FlattenInputs {
             account: pass.account.account,
-            // Counted in seconds from the open, so that every pass of one instant has one tag, whoever makes it and why.
-            pass: u32::try_from(now.since(pass.session.open).as_secs()).unwrap_or(u32::MAX),
+            pass: number(pass, seen.orders_at),
             now,
             session: &pass.session,
             minutes,
+            is_all: pass.at_once,
             include_foreign: ours.include_foreign,
             owned: &ours.owned,
             positions: &positions,
@@ -329,6 +377,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             .map_err(|it| HandleError::Poison(it.to_string()))?;
         let desk = Desk { ledger: self.ledger, broker: pass.broker, clock: self.clock };
         match pass.fence.filter(|_| !planted::is(Bug::CloseWithoutMark)) {
+            // What stood still since the look-up looks again with the next pass.
+            Some(_) if self.clock.now().since(seen.orders_at) >= LOOKED_UP_WITHIN => Ok(()),
             Some(fence) => {
                 let quote = seen.quotes.iter().find(|it| it.0 == close.series);
                 let arrival = quote.and_then(|it| Touch::of(&it.1));
@@ -336,7 +386,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             }
             None => {
                 // Whatever comes back, the next pass looks the tag up before it offers again.
-                drop(desk.submit_by_tag(&intent, bound, close.tag, close.price).await);
+                let looked_up = LookedUp { tag: close.tag, at: seen.orders_at };
+                drop(desk.submit_by_tag(&intent, bound, looked_up, close.price).await);
                 Ok(())
             }
         }
@@ -383,6 +434,23 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         }
         Ok(())
     }
+}
+
+/// Whether a series is this flatten's to close: all of them at once, else those that stop trading in its session.
+pub(crate) fn is_due<A>(pass: &Pass<'_, A>, series: &OccSymbol) -> bool {
+    pass.at_once || plan::stops_trading(series, &pass.session)
+}
+
+/// The number of a pass, for its tags: twice the seconds since the open, and one more without the books. So every pass of
+/// one instant has one tag, whoever makes it and why, and a row's tag is never one that stands for a row.
+pub(crate) fn number<A>(pass: &Pass<'_, A>, at: UtcNanos) -> u32 {
+    let seconds = u32::try_from(at.since(pass.session.open).as_secs()).unwrap_or(u32::MAX);
+    seconds.saturating_mul(2).saturating_add(u32::from(pass.fence.is_none()))
+}
+
+/// Whether a tag is of a pass without the books, see [`number`]: attempts count from one.
+pub(crate) const fn is_without_books(tag: OrderTag) -> bool {
+    tag.attempt.0 & 1 == 0
 }
 
 /// The intent of a close: named by account, series and session, so that every pass of the day shares it.

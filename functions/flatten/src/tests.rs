@@ -10,7 +10,7 @@ use domain::ids::AccountNumber;
 use domain::intent::{IntentState, OrderIntent};
 use domain::market::{ListedSeries, MarketEvent, PrintCounts, Trade};
 use domain::money::{Price, Usd};
-use domain::ports::{Members as _, OwnedNote, SendError};
+use domain::ports::{Members as _, NoteError, OwnedNote, SendError};
 use domain::secret::Token;
 use domain::symbol::Underlying;
 use sim::broker::{
@@ -25,6 +25,43 @@ use sim::vault::{MemNotes, MemSecrets};
 use super::*;
 
 mod combos;
+mod races;
+
+/// Notes that let a pass stand still beside a claim.
+#[derive(Default)]
+struct Pausing {
+    inner: MemNotes,
+    before: Cell<bool>,
+    after: Cell<bool>,
+}
+
+impl Pausing {
+    /// Not ready the first time it is asked.
+    async fn pause(pauses: bool) {
+        let mut waits = pauses;
+        std::future::poll_fn(|_| {
+            if std::mem::take(&mut waits) { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+        })
+        .await;
+    }
+}
+
+impl OwnedNotes for Pausing {
+    async fn put(&self, note: &OwnedNote) -> Result<(), NoteError> {
+        self.inner.put(note).await
+    }
+
+    async fn get(&self, account: &AccountRef) -> Result<Option<OwnedNote>, NoteError> {
+        self.inner.get(account).await
+    }
+
+    async fn claim(&self, account: &AccountRef, what: &str, with_books: bool) -> Result<bool, NoteError> {
+        Self::pause(self.before.take()).await;
+        let claimed = self.inner.claim(account, what, with_books).await;
+        Self::pause(self.after.take()).await;
+        claimed
+    }
+}
 
 #[derive(Clone, Default)]
 struct Hand(Rc<Cell<UtcNanos>>);
@@ -49,15 +86,8 @@ impl Sender for Sent {
     }
 }
 
-type FlattenOf<'a> = Flatten<
-    'a,
-    Breakable<MemLedger>,
-    Connector<Rc<MemSecrets>, Line, Hand>,
-    Hand,
-    MemNotes,
-    MemSecrets,
-    Sent,
->;
+type FlattenOf<'a> =
+    Flatten<'a, Breakable<MemLedger>, Connector<Rc<MemSecrets>, Line, Hand>, Hand, Pausing, MemSecrets, Sent>;
 type Line = Rc<InMemoryTransport<Hand>>;
 
 const ACCOUNT: AccountRef = sample::account(1);
@@ -69,7 +99,7 @@ struct Bench {
     ledger: Breakable<MemLedger>,
     secrets: Rc<MemSecrets>,
     brokers: Connector<Rc<MemSecrets>, Line, Hand>,
-    notes: MemNotes,
+    notes: Pausing,
     sender: Sent,
     switches: Switches,
 }
@@ -98,7 +128,7 @@ impl Bench {
             brokers: Connector::new(Rc::clone(&secrets), clock.clone(), line, None),
             sender: Sent { clock: clock.clone(), ..Sent::default() },
             ledger: Breakable::new(MemLedger::new()),
-            notes: MemNotes::default(),
+            notes: Pausing::default(),
             switches: Switches { execution_enabled: true, ..Switches::default() },
             clock,
             sandbox,

@@ -167,7 +167,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             let progress = self.bare(work, work.view.state, "", "the market stands: it waits", Some(due));
             return self.write(work, progress).await;
         }
-        if let Some(wait) = self.earlier_still_work(work, closing).await? {
+        let earlier = match self.earlier_still_work(work, closing).await? {
+            Some(wait) => Some(wait),
+            None => self.others_work(work, closing).await?.then_some(EARLY_WAIT),
+        };
+        if let Some(wait) = earlier {
             let due = self.clock.now().plus(wait);
             let progress = self.bare(
                 work,
@@ -206,7 +210,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         };
         let Some((slot, _)) = self.slot(work, quote.as_ref()).await? else { return Ok(()) };
         let desk = Desk { ledger: self.ledger, broker: work.broker, clock: self.clock };
-        self.submitted(desk.submit_close(closing, bound, slot).await)
+        match self.emergency_token(closing).await {
+            Some(token) => self.submitted(desk.submit_market(closing, bound, slot, token).await),
+            None => self.submitted(desk.submit_close(closing, bound, slot).await),
+        }
     }
 
     /// What the broker shows of the series, ours and foreign.
@@ -263,7 +270,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     }
 
     /// Asks an intent to stop; true when it has ended.
-    async fn make_way(&self, work: &Work<'_, B::Account>, earlier: &IntentView) -> Result<bool, HandleError> {
+    pub(crate) async fn make_way(
+        &self,
+        work: &Work<'_, B::Account>,
+        earlier: &IntentView,
+    ) -> Result<bool, HandleError> {
         let id = earlier.intent.head().id;
         if !earlier.stop_requested {
             self.ledger.request_stop(&work.account, id, self.clock.now()).await?;

@@ -65,10 +65,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         last: &Attempt,
     ) -> Result<(), HandleError> {
         let Some(id) = last.broker_order else { return self.resolve(work, last).await };
-        let seen = match work.broker.order(id).await {
-            Ok(order) => observe(work.view.intent.head(), last, &order)?,
+        let order = match work.broker.order(id).await {
+            Ok(order) => order,
             Err(error) => return self.ask_again(work, &error).await,
         };
+        let seen = observe(work.view.intent.head(), last, &order)?;
         if seen.state.is_final() {
             return self.ended(work, seen).await;
         }
@@ -81,6 +82,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         match &work.view.intent {
             OrderIntent::Closing(closing) if closing.head.action.protects() => {
                 self.rest(work, closing, seen).await
+            }
+            OrderIntent::Closing(closing) if Self::is_at_market(closing, &order) => {
+                self.at_market(work, seen).await
             }
             OrderIntent::Opening(_) | OrderIntent::Closing(_) => self.rung(work, seen).await,
             OrderIntent::OpeningCombo(_) | OrderIntent::ClosingCombo(_) => {

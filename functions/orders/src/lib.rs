@@ -10,6 +10,7 @@ mod begin;
 mod combo;
 mod combo_close;
 mod combo_follow;
+mod emergency;
 mod follow;
 mod protect;
 mod resolve;

@@ -28,6 +28,7 @@ use sim::vault::{MemNotes, MemSecrets};
 use super::*;
 
 mod combos;
+mod emergency;
 mod protect;
 
 #[derive(Clone, Default)]

@@ -2,47 +2,58 @@
 
 use domain::account::AccountRef;
 use domain::calendar::{Session, last_trade};
-use domain::combo::OwnedCombo;
+use domain::combo::{OwnedCombo, OwnedLeg};
+use domain::expiry::{Expiry, ExpiryStatus, value_at};
 use domain::market::Points;
-use domain::money::Usd;
+use domain::money::{Side, Usd};
 use domain::ports::{Brokers, Clock, DayBook, HandleError, Ledger, Message, Queue, Recorded};
 use domain::position::FillSource;
 use domain::symbol::{OccSymbol, Settlement};
+use domain::time::UtcNanos;
 
 use crate::{Reconcile, Seen};
-use domain::expiry::value_at;
 
 impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
-    /// Books the settlement of expired structures of which the broker shows no leg any more, every leg at its own value in
-    /// one transaction. Without the official close, and while an order may still explain the absence, they stay pending.
+    /// Marks the legs of structures past their last trade as pending, and books the settlement of those of which the broker
+    /// shows no leg any more, every leg at its own value in one transaction. Without a closing value, and while an order may
+    /// still explain the absence, they stay pending.
     pub(crate) async fn settle_structures(
         &self,
         account: &AccountRef,
         session: &Session,
-        seen: &Seen,
+        (broker, seen): (&B::Account, &Seen),
         official_close: Option<Points>,
     ) -> Result<u32, HandleError> {
         let now = self.clock.now();
         let mut settled: u32 = 0;
-        let Some(close) = official_close.filter(|_| now >= session.close) else { return Ok(settled) };
-        let owned = self.ledger.structures(account, session.date).await?;
+        let book = self.ledger.day_book(account, session.date).await?;
         let open = self.ledger.open_intents(account).await?;
-        for combo in owned.iter().filter(|it| !it.is_flat()) {
+        for combo in book.structures.iter().filter(|it| !it.is_flat()) {
             let Some(first) = combo.legs.first().map(|it| it.leg.series) else { continue };
-            let is_over = last_trade(&first).is_ok_and(|it| it <= now);
-            // The official close is the settlement value of this session's afternoon series alone.
-            let is_todays = first.expiry == session.date && first.root.settlement() == Settlement::CashPm;
-            let is_shown = seen.positions.iter().any(|it| combo.has(&it.series) && it.quantity != 0);
-            let is_worked = open.iter().any(|it| combo.legs.iter().any(|leg| it.intent.has(&leg.leg.series)));
-            if !is_over || !is_todays || is_shown || is_worked || has_unbooked_close(combo, seen) {
+            if !last_trade(&first).is_ok_and(|it| it <= now) {
                 continue;
             }
-            let prices: Vec<(OccSymbol, Usd)> =
-                combo.legs.iter().map(|it| (it.leg.series, value_at(&it.leg.series, close))).collect();
+            let close = self.closing_value(broker, session, &first, official_close).await;
+            let pending: Vec<Expiry> =
+                combo.legs.iter().map(|it| pending(&book, combo, it, close, now)).collect();
+            for leg in pending.iter().filter(|it| it.contracts > 0) {
+                self.ledger.record_expiry(account, leg).await?;
+            }
+            let prices: Option<Vec<(OccSymbol, Usd)>> =
+                pending.iter().map(|it| Some((it.series, it.price?))).collect();
+            let is_shown = seen.positions.iter().any(|it| combo.has(&it.series) && it.quantity != 0);
+            let is_worked = open.iter().any(|it| combo.legs.iter().any(|leg| it.intent.has(&leg.leg.series)));
+            let Some(prices) = prices.filter(|_| !is_shown && !is_worked && !has_unbooked_close(combo, seen))
+            else {
+                continue;
+            };
             let written = self
                 .ledger
                 .record_combo_settlement(account, combo.opening, &prices, now, FillSource::Settlement)
                 .await?;
+            for leg in pending.iter().filter(|it| it.contracts > 0) {
+                self.end(account, leg).await?;
+            }
             settled = settled.saturating_add(u32::from(written == Recorded::New));
         }
         Ok(settled)
@@ -71,6 +82,28 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             self.ledger.send_later(Queue::Flatten, &pass, now).await?;
         }
         Ok(())
+    }
+}
+
+/// What is held of a leg past its last trade, at the value of this evening or the one that was kept.
+fn pending(
+    book: &DayBook,
+    combo: &OwnedCombo,
+    leg: &OwnedLeg,
+    close: Option<Points>,
+    at: UtcNanos,
+) -> Expiry {
+    let series = leg.leg.series;
+    let is_it = |it: &&Expiry| it.opening == combo.opening && it.series == series;
+    let known = book.expiries.iter().find(is_it).and_then(|it| it.price);
+    Expiry {
+        opening: combo.opening,
+        series,
+        contracts: leg.held(),
+        is_short: leg.leg.side.side() == Side::Sell,
+        price: close.map(|it| value_at(&series, it)).or(known),
+        status: ExpiryStatus::ExpiredPending,
+        at,
     }
 }
 

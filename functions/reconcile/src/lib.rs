@@ -147,8 +147,9 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
         let intents = if planted::is(Bug::LateNotBooked) { Vec::new() } else { all_intents(&before, open) };
         let late = self.book_late(account, &intents, &seen).await?;
         let mut settled = self.settle(account, session, (&broker, &seen), official_close).await?;
-        settled =
-            settled.saturating_add(self.settle_structures(account, session, &seen, official_close).await?);
+        settled = settled.saturating_add(
+            self.settle_structures(account, session, (&broker, &seen), official_close).await?,
+        );
         self.flatten_physical(account, session, &before).await?;
         let book = self.ledger.day_book(account, session.date).await?;
         let intents = all_intents(&book, self.ledger.open_intents(account).await?);

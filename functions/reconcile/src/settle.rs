@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use domain::account::AccountRef;
 use domain::calendar::{Session, last_trade};
+use domain::combo::{OwnedCombo, OwnedLeg};
 use domain::expiry::{Expiry, ExpiryStatus, value_at};
 use domain::market::Points;
-use domain::money::{Side, Usd};
-use domain::ports::{BrokerPort as _, Brokers, Clock, DayBook, HandleError, Ledger, Recorded};
+use domain::money::{CONTRACT_MULTIPLIER, Side};
+use domain::ports::{BrokerPort as _, Brokers, Clock, DayBook, HandleError, Ledger, Recorded, UserMessage};
 use domain::position::{FillSource, Owned};
 use domain::symbol::{OccSymbol, Settlement};
-use domain::time::UtcNanos;
 
 use crate::{Reconcile, Seen};
 
@@ -38,20 +38,15 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             return Ok(settled);
         }
         let open = self.ledger.open_intents(account).await?;
-        let official_close = match official_close {
-            None if now >= session.close.plus(CLOSE_IS_KNOWN_AFTER) => {
-                self.last_of_the_index(broker, session, &expired).await
-            }
-            known => known,
-        };
         for entry in expired {
             let series = entry.series;
             let known = book.expiries.iter().find(|it| it.opening == entry.opening);
-            let close = official_close.filter(|_| now >= session.close && is_of(&series, session));
+            let close = self.closing_value(broker, session, &series, official_close).await;
             let pending = Expiry {
                 opening: entry.opening,
                 series,
                 contracts: entry.held(),
+                is_short: false,
                 price: close.map(|it| value_at(&series, it)).or_else(|| known.and_then(|it| it.price)),
                 status: ExpiryStatus::ExpiredPending,
                 at: now,
@@ -65,8 +60,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             }
             let source = FillSource::Settlement;
             let written = self.ledger.record_settlement(account, entry.opening, price, now, source).await?;
-            let ended = Expiry { status: ExpiryStatus::ended(&series, true, price), ..pending };
-            self.ledger.record_expiry(account, &ended).await?;
+            self.end(account, &pending).await?;
             settled = settled.saturating_add(u32::from(written == Recorded::New));
         }
         Ok(settled)
@@ -74,18 +68,56 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
 }
 
 impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
-    /// The index's last value of the session as the broker tells it, where nobody handed the official close in: a
-    /// provisional amount, until the broker shows what became of the position.
-    async fn last_of_the_index(
+    /// What settles a series that stopped trading in this session: the official close for those that settle in cash in the
+    /// afternoon, and for shares the last value of what they are written on, as the broker tells it some minutes after the
+    /// close. It does so too where nobody handed the official close in. A provisional amount, until the broker shows what
+    /// became of the position.
+    pub(crate) async fn closing_value(
         &self,
         broker: &B::Account,
         session: &Session,
-        expired: &[&Owned],
+        series: &OccSymbol,
+        official_close: Option<Points>,
     ) -> Option<Points> {
-        let entry = expired.iter().find(|it| is_of(&it.series, session))?;
-        let market = broker.market(entry.series).await.ok()?;
-        let is_of_this_session = |at: UtcNanos| session.open <= at;
-        market.index.filter(|it| is_of_this_session(it.1)).map(|it| it.0)
+        let now = self.clock.now();
+        let settlement = series.root.settlement();
+        if now < session.close || series.expiry != session.date || settlement == Settlement::CashAm {
+            return None;
+        }
+        if settlement == Settlement::CashPm && official_close.is_some() {
+            return official_close;
+        }
+        if now < session.close.plus(CLOSE_IS_KNOWN_AFTER) {
+            return None;
+        }
+        let market = broker.market(*series).await.ok()?;
+        market.index.filter(|it| session.open <= it.1).map(|it| it.0)
+    }
+
+    /// Writes the end of what was pending; its owner is told where shares changed hands.
+    pub(crate) async fn end(&self, account: &AccountRef, pending: &Expiry) -> Result<(), HandleError> {
+        let now = self.clock.now();
+        let ended = pending.ended(now);
+        self.ledger.record_expiry(account, &ended).await?;
+        let shares = i64::from(ended.contracts).saturating_mul(CONTRACT_MULTIPLIER);
+        let Expiry { series, contracts, .. } = ended;
+        let text = match ended.status {
+            ExpiryStatus::ExpiredPending | ExpiryStatus::Settled => return Ok(()),
+            ExpiryStatus::Assigned => format!("{contracts} {series} were assigned"),
+            ExpiryStatus::Exercised => format!("{contracts} {series} were exercised"),
+        };
+        let message = UserMessage {
+            user: account.user,
+            reason: ended.status.as_str().to_owned(),
+            key: format!("{}:{series}", ended.status.as_str()),
+            text: format!(
+                "{text}: {shares} shares changed hands at {}; they are yours to look after",
+                series.strike.points()
+            ),
+            at: now,
+        };
+        self.ledger.tell_user(&message).await?;
+        Ok(())
     }
 
     /// What was pending and is held no more was settled, or sold after all: a run that died in between left it pending.
@@ -96,20 +128,16 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
         expired: &[&Owned],
     ) -> Result<(), HandleError> {
         for pending in book.expiries.iter().filter(|it| it.status.is_provisional()) {
-            if !expired.iter().any(|it| it.opening == pending.opening) {
-                let price = pending.price.unwrap_or(Usd::ZERO);
-                let status = ExpiryStatus::ended(&pending.series, true, price);
-                let ended = Expiry { status, at: self.clock.now(), ..*pending };
-                self.ledger.record_expiry(account, &ended).await?;
+            let of_leg = |it: &OwnedLeg| it.leg.series == pending.series && it.held() > 0;
+            let of_structure = |it: &OwnedCombo| it.opening == pending.opening && it.legs.iter().any(of_leg);
+            let is_held = expired.iter().any(|it| it.opening == pending.opening)
+                || book.structures.iter().any(of_structure);
+            if !is_held {
+                self.end(account, pending).await?;
             }
         }
         Ok(())
     }
-}
-
-/// Whether a session's official close is the settlement value of `series`: of its own afternoon series alone.
-fn is_of(series: &OccSymbol, session: &Session) -> bool {
-    series.expiry == session.date && series.root.settlement() == Settlement::CashPm
 }
 
 /// Whether today's orders of ours sold more of a series than the books know.

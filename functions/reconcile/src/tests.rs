@@ -1,4 +1,5 @@
 mod combos;
+mod physical;
 
 use super::*;
 use domain::account::Switches;

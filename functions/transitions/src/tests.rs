@@ -396,3 +396,22 @@ fn a_signal_that_is_worked_again_gives_out_no_rung_twice() {
         assert_ne!(taken, given, "account {first} was written first");
     }
 }
+
+#[test]
+fn a_close_goes_to_the_environment_its_position_was_opened_in() {
+    use domain::account::Environment;
+    let bench = Bench::new();
+    let setup = bench.record(&[S::Ready, S::Triggered, S::Stopped]);
+    for sequence in 0..=2 {
+        bench.handle(setup, sequence, 0).unwrap();
+    }
+    // The account's credential is stored anew, for another environment.
+    let opened_in = ACCOUNTS[0].environment;
+    let other = if opened_in == Environment::Live { Environment::Sandbox } else { Environment::Live };
+    let moved = AccountRef { environment: other, ..ACCOUNTS[0] };
+    block_on(sample::enrol(&bench.ledger, &moved)).unwrap().unwrap();
+    assert!(block_on(bench.ledger.active_accounts()).unwrap().unwrap().contains(&moved));
+    bench.handle(setup, 3, 0).unwrap();
+    let close = bench.intents(0, setup).into_iter().find(|it| it.intent.head().action == Action::Stop);
+    assert_eq!(close.unwrap().intent.head().account.environment, opened_in);
+}

@@ -1,14 +1,14 @@
 //! Orders on structures: the same four steps, with the legs in the row.
 
 use domain::gate::GateCheck;
-use domain::ids::{BrokerOrderId, IntentId, OrderTag};
+use domain::ids::{BrokerOrderId, IntentId};
 use domain::intent::Approved;
 use domain::kill::KillScope;
-use domain::order::{Mark, Ticket};
+use domain::order::Ticket;
 use domain::ports::{BrokerError, BrokerPort, Clock, Ledger};
 use domain::ticket::{ComboOpening, ComboTicket, CoveredClose, LegClose, Net};
 
-use crate::{Desk, DeskError, Kind, Slot, Submitted};
+use crate::{Desk, DeskError, Kind, LookedUp, Slot, Submitted};
 
 impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
     /// Sends an approved entry into a structure at the net price `net`. The approval is used up.
@@ -66,10 +66,10 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
     pub async fn submit_combo_by_tag(
         &self,
         covered: CoveredClose,
-        tag: OrderTag,
+        looked_up: LookedUp,
         net: Net,
     ) -> Result<BrokerOrderId, BrokerError> {
-        let mark = Mark { tag, at: self.clock.now(), version: 0 };
+        let mark = self.mark_by_tag(looked_up)?;
         self.broker.place_combo(&ComboTicket::close(&covered, &mark, net)).await
     }
 
@@ -80,10 +80,10 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
     pub async fn submit_leg_by_tag(
         &self,
         close: LegClose,
-        tag: OrderTag,
+        looked_up: LookedUp,
         net: Net,
     ) -> Result<BrokerOrderId, BrokerError> {
-        let mark = Mark { tag, at: self.clock.now(), version: 0 };
+        let mark = self.mark_by_tag(looked_up)?;
         self.broker.place(&Ticket::close_leg(&close, &mark, net.magnitude())).await
     }
 }

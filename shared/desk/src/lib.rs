@@ -8,6 +8,7 @@
 
 mod combo;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use domain::account::{AccountRef, CredentialRecord, CredentialStatus};
@@ -25,12 +26,15 @@ use domain::ports::{
     Marking, REFUSED_TOKEN_AGE_MAX, UserMessage, Written,
 };
 use domain::ticket::{
-    ComboLeg, ComboOpening, ComboTicket, CoveredClose, LegClose, Net, ProtectiveTicket, StopLimit,
+    ComboLeg, ComboOpening, ComboTicket, CoveredClose, EmergencyToken, LegClose, MarketTicket, Net,
+    ProtectiveTicket, StopLimit,
 };
 use domain::time::UtcNanos;
 
 /// How long after its mark the outcome of an attempt is asked for when no answer was recorded.
 pub const OUTCOME_ASKED_AFTER: Duration = Duration::from_secs(5);
+/// How old the look-up of a derived tag may be when a flatten without the books sends under it.
+pub const LOOKED_UP_WITHIN: Duration = Duration::from_secs(4);
 /// How long after a lost answer the broker is asked for the tag.
 pub const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
 /// How long after a refused close the next attempt is made.
@@ -67,6 +71,15 @@ pub struct Slot {
     pub arrival: Option<Touch>,
     /// When the intent takes its next step once the broker has the order.
     pub next_step: UtcNanos,
+}
+
+/// A derived tag that no order of the account carries, and when the account's orders were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookedUp {
+    /// The tag.
+    pub tag: OrderTag,
+    /// When.
+    pub at: UtcNanos,
 }
 
 /// What became of it.
@@ -116,6 +129,12 @@ enum Kind<'a> {
         terms: StopLimit,
         moves: u16,
     },
+    /// A close at any price, for which the token is given up.
+    Market {
+        intent: &'a ClosingIntent,
+        bound: &'a Approved<CloseBound>,
+        token: Cell<Option<EmergencyToken>>,
+    },
     ComboEntry {
         intent: IntentId,
         approved: &'a Approved<ComboOpening>,
@@ -143,7 +162,9 @@ impl Kind<'_> {
     fn quantity(&self) -> u32 {
         match self {
             Kind::Entry { approved, .. } => approved.get().quantity,
-            Kind::Close { bound, .. } | Kind::Protection { bound, .. } => bound.get().quantity(),
+            Kind::Close { bound, .. } | Kind::Protection { bound, .. } | Kind::Market { bound, .. } => {
+                bound.get().quantity()
+            }
             Kind::ComboEntry { approved, .. } => approved.get().units,
             Kind::ComboClose { covered, .. } => covered.units(),
             Kind::LegClose { close, .. } => close.contracts(),
@@ -153,7 +174,7 @@ impl Kind<'_> {
     /// The legs of an order on a structure.
     fn combo(&self) -> Option<ComboAttempt> {
         match self {
-            Kind::Entry { .. } | Kind::Close { .. } | Kind::Protection { .. } => None,
+            Kind::Entry { .. } | Kind::Close { .. } | Kind::Protection { .. } | Kind::Market { .. } => None,
             Kind::ComboEntry { approved, net, .. } => {
                 Some(ComboAttempt::of(approved.get().risk.legs(), *net))
             }
@@ -183,6 +204,13 @@ impl Kind<'_> {
                 let ticket = ProtectiveTicket::sell_to_close(bound, mark, intent.head.series, *terms);
                 broker.place_protection(&ticket).await
             }
+            Kind::Market { intent, bound, token } => match token.take() {
+                Some(token) => {
+                    let ticket = MarketTicket::sell_to_close(bound, mark, intent.head.series, token);
+                    broker.place_market(&ticket).await
+                }
+                None => Err(BrokerError::NotSent { reason: "its emergency's token is used".to_owned() }),
+            },
             Kind::ComboEntry { approved, net, .. } => {
                 broker.place_combo(&ComboTicket::open(approved, mark, self.quantity(), *net)).await
             }
@@ -222,6 +250,22 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
         self.submit(Kind::Close { intent, bound: &bound }, slot).await
     }
 
+    /// Sends a close at the market, in an emergency. The bound and the token are used up; the attempt's price is what it
+    /// would have been offered at.
+    ///
+    /// # Errors
+    /// [`DeskError`] when the ledger fails, as for entries.
+    pub async fn submit_market(
+        &self,
+        intent: &ClosingIntent,
+        bound: Approved<CloseBound>,
+        slot: Slot,
+        token: EmergencyToken,
+    ) -> Result<Submitted, DeskError> {
+        let token = Cell::new(Some(token));
+        self.submit(Kind::Market { intent, bound: &bound, token }, slot).await
+    }
+
     /// Sends a protection that rests at the broker, bounded by what is held. The bound is used up. The attempt's price is
     /// its limit, and its rung says how many moves of the trail its terms took in.
     ///
@@ -239,20 +283,32 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
         self.submit(Kind::Protection { intent, bound: &bound, terms, moves }, slot).await
     }
 
-    /// Sends a flatten's close with the books down: the derived tag, looked up just before, stands for the row. What the
+    /// Sends a flatten's close with the books down: the derived tag, looked up at `looked_up.at`, stands for the row. What the
     /// broker says is booked afterwards, by reconciliation.
     ///
     /// # Errors
-    /// The broker's, sorted as ever; nothing here sends twice.
+    /// The broker's, sorted as ever; [`BrokerError::NotSent`] for a look-up older than [`LOOKED_UP_WITHIN`]. Nothing here
+    /// sends twice.
     pub async fn submit_by_tag(
         &self,
         intent: &ClosingIntent,
         bound: Approved<CloseBound>,
-        tag: OrderTag,
+        looked_up: LookedUp,
         price: Price,
     ) -> Result<BrokerOrderId, BrokerError> {
-        let mark = Mark { tag, at: self.clock.now(), version: 0 };
+        let mark = self.mark_by_tag(looked_up)?;
         self.broker.place(&Ticket::sell_to_close(&bound, &mark, intent.head.series, price)).await
+    }
+
+    /// The mark of a close without a row. Whoever stood still since the look-up must look again.
+    fn mark_by_tag(&self, LookedUp { tag, at }: LookedUp) -> Result<Mark, BrokerError> {
+        let age = self.clock.now().since(at);
+        if age < LOOKED_UP_WITHIN {
+            return Ok(Mark { tag, at, version: 0 });
+        }
+        let allowed = LOOKED_UP_WITHIN.as_millis();
+        let reason = format!("its tag was looked up {} ms ago, {allowed} are allowed", age.as_millis());
+        Err(BrokerError::NotSent { reason })
     }
 
     async fn submit(&self, kind: Kind<'_>, slot: Slot) -> Result<Submitted, DeskError> {
@@ -315,7 +371,7 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
             Kind::Entry { approved, scopes, gates } => {
                 (approved.get().head.id, Side::Buy, scopes.clone(), gates.to_vec())
             }
-            Kind::Close { intent, .. } | Kind::Protection { intent, .. } => {
+            Kind::Close { intent, .. } | Kind::Protection { intent, .. } | Kind::Market { intent, .. } => {
                 (intent.head.id, Side::Sell, Vec::new(), Vec::new())
             }
             Kind::ComboEntry { intent, scopes, gates, .. } => {
@@ -394,6 +450,7 @@ fn marked_attempt(kind: &Kind<'_>, slot: &Slot, mark: &Mark) -> Attempt {
         rung: match kind {
             Kind::Entry { .. }
             | Kind::Close { .. }
+            | Kind::Market { .. }
             | Kind::ComboEntry { .. }
             | Kind::ComboClose { .. }
             | Kind::LegClose { .. } => 0,

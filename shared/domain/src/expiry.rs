@@ -56,7 +56,7 @@ impl ExpiryStatus {
     }
 }
 
-/// What was held of one entry past its last trade.
+/// What was held of one entry past its last trade, of a structure leg by leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Expiry {
@@ -66,6 +66,9 @@ pub struct Expiry {
     pub series: OccSymbol,
     /// Contracts held.
     pub contracts: u32,
+    /// Whether they were sold: a leg of a structure that owes what it comes to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_short: bool,
     /// What a share came to; `None` until the official close is known.
     pub price: Option<Usd>,
     /// Where it stands.
@@ -75,9 +78,16 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// The cash amount, provisional while pending.
+    /// The cash amount, provisional while pending: below zero where a short owes it.
     pub fn cash(&self) -> Option<Usd> {
-        Some(self.price?.times(CONTRACT_MULTIPLIER).times(i64::from(self.contracts)))
+        let amount = self.price?.times(CONTRACT_MULTIPLIER).times(i64::from(self.contracts));
+        Some(if self.is_short { -amount } else { amount })
+    }
+
+    /// As it ended: what the broker no longer shows, at the price it is pending on.
+    pub fn ended(&self, at: UtcNanos) -> Self {
+        let price = self.price.unwrap_or(Usd::ZERO);
+        Self { status: ExpiryStatus::ended(&self.series, !self.is_short, price), at, ..*self }
     }
 
     /// The row after `next`; `None` where nothing changes. What has ended stays, and a price is not taken back.
@@ -109,6 +119,7 @@ mod tests {
             opening: IntentId::of(&[b"i"]),
             series: "SPXW261120C05610000".parse().unwrap(),
             contracts: 2,
+            is_short: false,
             price: price.map(Usd::from_cents),
             status: ExpiryStatus::ExpiredPending,
             at: UtcNanos(0),
@@ -125,6 +136,8 @@ mod tests {
         }
         assert_eq!(pending(Some(234)).cash(), Some(Usd::from_dollars(468)));
         assert_eq!(pending(None).cash(), None);
+        let short = Expiry { is_short: true, ..pending(Some(234)) };
+        assert_eq!(short.cash(), Some(Usd::from_dollars(-468)), "a short owes it");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub enum Action {
     ProtectRunner,
     /// Closes what a structure's legs executed out of their ratio, and nothing else.
     Balance,
-    /// Closes a structure in an emergency.
+    /// Closes in an emergency: a structure at a limit, a single long at the market while the emergency stands.
     Emergency,
 }
 

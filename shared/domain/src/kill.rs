@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::UserId;
+use crate::market::Points;
 use crate::planted::{self, Bug};
 use crate::symbol::Underlying;
 use crate::time::UtcNanos;
@@ -126,6 +127,12 @@ pub struct KillRow {
 pub struct Reading {
     /// When it was taken, market time.
     pub at: UtcNanos,
+    /// The VIX.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vix: Option<f64>,
+    /// The index (SPX).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<Points>,
     /// VIX over VIX3M.
     pub vix_ratio: Option<f64>,
     /// Whether a release of figures that moves the market is near.

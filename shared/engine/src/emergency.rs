@@ -8,11 +8,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use domain::kill;
 use domain::market::Points;
 use domain::setup::Direction;
-use domain::ticket::{EmergencyEvidence, Reading};
+use domain::ticket::{EmergencyEvidence, EmergencyToken, Reading};
 use domain::time::UtcNanos;
 
+/// How far back readings are worth reading.
+pub const WATCHED: Duration = Duration::from_secs(120);
 /// How far back the reading lies that a rise is measured from.
 const WITHIN: Duration = Duration::from_secs(60);
 /// How far apart the two readings lie that show it.
@@ -28,6 +31,31 @@ pub struct EmergencyWatch {
 }
 
 impl EmergencyWatch {
+    /// The last minute out of readings as they were kept, in order. What nobody read shows nothing.
+    pub fn of(readings: &[kill::Reading]) -> Self {
+        let mut watch = Self::default();
+        for it in readings {
+            if let Some(value) = it.vix {
+                watch.on_vix(Reading { at: it.at, value });
+            }
+            if let Some(value) = it.index {
+                watch.on_index(it.at, value);
+            }
+        }
+        watch
+    }
+
+    /// The evidence against a book that expects the index to go in `direction`, where it is an emergency at `now`, with the
+    /// leave for one market order that it gives.
+    pub fn declared(
+        &self,
+        direction: Direction,
+        now: UtcNanos,
+    ) -> Option<(EmergencyEvidence, EmergencyToken)> {
+        let evidence = self.evidence(direction)?;
+        EmergencyToken::declare(&evidence, now).ok().map(|token| (evidence, token))
+    }
+
     /// A reading of the VIX. One that goes back in time, or is no value, is passed over.
     pub fn on_vix(&mut self, reading: Reading) {
         let is_value = reading.value.is_finite() && reading.value > 0.0;
@@ -77,7 +105,7 @@ impl EmergencyWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::ticket::{EmergencyToken, NoEmergency};
+    use domain::ticket::NoEmergency;
 
     /// 2026-11-20, 10:00:00 in New York.
     const START: UtcNanos = UtcNanos::from_secs(1_795_186_800);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::account::{Switches, UserSettings};
 use domain::calendar::{Session, last_trade};
-use domain::ids::{AccountId, AttemptNo, BrokerOrderId, OrderTag};
+use domain::ids::{AccountId, AttemptNo, BrokerOrderId, IntentId, OrderTag};
 use domain::intent::{Action, Origin, intent_id};
 use domain::market::{OptionQuote, Points};
 use domain::money::{Price, Side, TickGrid};
@@ -31,6 +31,8 @@ pub const LATE_MINUTES: u32 = 7;
 pub const AT_ONCE: &str = "flatten_now";
 /// Series that deliver shares start at 15:15, 12:15 on short days.
 const PHYSICAL_MINUTES: u32 = 45;
+/// They are closed by 15:30, 12:30 on short days.
+const PHYSICAL_ENDS_MINUTES: u32 = 30;
 /// How far under intrinsic value a patient offer goes, in dollars a share.
 const UNDER_INTRINSIC: f64 = 0.50;
 
@@ -70,6 +72,44 @@ pub fn owned_by_orders(orders: &[BrokerOrder]) -> Vec<(OccSymbol, u32)> {
     sum(ours.flat_map(|it| &it.legs).map(|leg| (leg.series, leg.side.sign() * i64::from(leg.executed))))
 }
 
+/// Contracts of ours by series, from the note of `at`, less what this session's flatten sold since: its own closes are not
+/// noted.
+pub fn since_noted(
+    account: AccountId,
+    session: &Session,
+    noted: Vec<(OccSymbol, u32)>,
+    orders: &[BrokerOrder],
+    at: UtcNanos,
+) -> Vec<(OccSymbol, u32)> {
+    let mut sold = Vec::new();
+    for (series, _) in &noted {
+        let id = intent_of(account, session, series);
+        let since = orders.iter().filter(|it| is_since(it, id, at)).flat_map(|it| &it.legs);
+        sold.extend(since.filter(|it| it.series == *series && !it.opens).map(|it| (*series, it.executed)));
+    }
+    less(noted, &sold)
+}
+
+/// What is left of `owned` without `sold`.
+pub fn less(owned: Vec<(OccSymbol, u32)>, sold: &[(OccSymbol, u32)]) -> Vec<(OccSymbol, u32)> {
+    let left = |(series, contracts): (OccSymbol, u32)| {
+        let of_it = sold.iter().filter(|it| it.0 == series);
+        (series, of_it.fold(contracts, |left, it| left.saturating_sub(it.1)))
+    };
+    owned.into_iter().map(left).filter(|it| it.1 > 0).collect()
+}
+
+/// The name of a session's closes of one series in an account, whoever sends them.
+pub fn intent_of(account: AccountId, session: &Session, series: &OccSymbol) -> IntentId {
+    intent_id(Origin::Flatten(session.date), 0, account, Action::Flatten, Some(series))
+}
+
+/// Whether an order is one of `intent` that was sent after `at`.
+pub fn is_since(order: &BrokerOrder, intent: IntentId, at: UtcNanos) -> bool {
+    let is_of = order.tag.is_some_and(|tag| tag.intent == intent);
+    is_of && order.created_at.is_none_or(|it| it > at)
+}
+
 fn sum(parts: impl Iterator<Item = (OccSymbol, i64)>) -> Vec<(OccSymbol, u32)> {
     let mut by_series: BTreeMap<OccSymbol, i64> = BTreeMap::new();
     for (series, contracts) in parts {
@@ -86,7 +126,7 @@ fn sum(parts: impl Iterator<Item = (OccSymbol, i64)>) -> Vec<(OccSymbol, u32)> {
 pub struct FlattenInputs<'a> {
     /// The account, for the tags of its closes.
     pub account: AccountId,
-    /// Which pass, from 0: one attempt of each close.
+    /// Which pass, rising over the day: one attempt of each close.
     pub pass: u32,
     /// Market time.
     pub now: UtcNanos,
@@ -94,6 +134,8 @@ pub struct FlattenInputs<'a> {
     pub session: &'a Session,
     /// Minutes before the close at which it starts.
     pub minutes: u32,
+    /// Whether every series is closed, and not only those that stop trading in the session: a hard stop.
+    pub is_all: bool,
     /// Whether what was opened by hand is closed too.
     pub include_foreign: bool,
     /// What is ours, by series.
@@ -134,7 +176,8 @@ pub struct Stranded {
     pub ours: u32,
     /// Contracts the broker shows.
     pub broker: i64,
-    /// `not_at_broker`, `short_at_broker`, `past_last_trade`.
+    /// `not_at_broker`, `short_at_broker`, `past_last_trade`; of what was opened by hand `foreign_short`, which nothing of ours
+    /// buys back, and `covers_foreign_short`, which is not sold before that.
     pub reason: String,
 }
 
@@ -166,6 +209,14 @@ pub fn starts_at(series: &OccSymbol, session: &Session, minutes: u32) -> UtcNano
     }
 }
 
+/// When the bid of `series` is taken: some minutes before it has to be closed.
+fn late_at(series: &OccSymbol, session: &Session) -> UtcNanos {
+    match series.root.settlement() {
+        Settlement::CashAm | Settlement::CashPm => session.before_close(LATE_MINUTES),
+        Settlement::Physical => session.before_close(PHYSICAL_ENDS_MINUTES.saturating_add(LATE_MINUTES)),
+    }
+}
+
 /// Whether the last trade of `series` is in this session.
 pub fn stops_trading(series: &OccSymbol, session: &Session) -> bool {
     last_trade(series).is_ok_and(|it| it == session.close)
@@ -183,6 +234,9 @@ pub fn plan(inputs: &FlattenInputs<'_>) -> FlattenPlan {
         }
         plan_series(inputs, series, ours, &mut plan);
     }
+    if inputs.include_foreign {
+        foreign_shorts(inputs, &mut plan);
+    }
     plan.next_due = next_due(inputs, &plan, waits_until);
     plan.flat = plan.flat && waits_until.is_none();
     plan
@@ -196,7 +250,8 @@ fn expiring(inputs: &FlattenInputs<'_>) -> BTreeMap<OccSymbol, u32> {
         let total = found.entry(*series).or_default();
         *total = total.saturating_add(*ours);
     }
-    let foreign = inputs.positions.iter().filter(|it| inputs.include_foreign && it.quantity > 0);
+    let is_closed = |it: &&BrokerPosition| it.quantity > 0 && !covers_foreign_short(inputs, &it.series);
+    let foreign = inputs.positions.iter().filter(|it| inputs.include_foreign && is_closed(it));
     for position in foreign {
         found.insert(position.series, u32::try_from(position.quantity).unwrap_or(u32::MAX));
     }
@@ -205,8 +260,39 @@ fn expiring(inputs: &FlattenInputs<'_>) -> BTreeMap<OccSymbol, u32> {
             found.entry(leg.series).or_default();
         }
     }
-    found.retain(|series, _| stops_trading(series, inputs.session));
+    found.retain(|series, _| is_due(inputs, series));
     found
+}
+
+/// Whether a series is this flatten's to close.
+fn is_due(inputs: &FlattenInputs<'_>, series: &OccSymbol) -> bool {
+    inputs.is_all || stops_trading(series, inputs.session)
+}
+
+/// Whether a short opened by hand needs a long of `series`: one of its root, side and expiry is there.
+fn covers_foreign_short(inputs: &FlattenInputs<'_>, series: &OccSymbol) -> bool {
+    inputs.positions.iter().any(|it| {
+        let of_it = it.series;
+        it.quantity < 0
+            && (of_it.root, of_it.right, of_it.expiry) == (series.root, series.right, series.expiry)
+    })
+}
+
+/// Nothing of ours buys a short back that was opened by hand: who sold it knows why, and an order that buys opens where we are
+/// wrong. It is told, and so is every long of its kind that was opened by hand, which stays as its cover.
+fn foreign_shorts(inputs: &FlattenInputs<'_>, plan: &mut FlattenPlan) {
+    for position in inputs.positions.iter().filter(|it| is_due(inputs, &it.series)) {
+        let (series, broker) = (position.series, position.quantity);
+        let ours: u32 = inputs.owned.iter().filter(|it| it.0 == series).map(|it| it.1).sum();
+        let reason = if broker < 0 && ours == 0 {
+            "foreign_short"
+        } else if broker > i64::from(ours) && covers_foreign_short(inputs, &series) {
+            "covers_foreign_short"
+        } else {
+            continue;
+        };
+        plan.stranded.push(Stranded { series, ours, broker, reason: reason.to_owned() });
+    }
 }
 
 fn is_working(order: &BrokerOrder) -> bool {
@@ -242,7 +328,15 @@ fn plan_series(inputs: &FlattenInputs<'_>, series: OccSymbol, ours: u32, plan: &
         })
         .collect();
     if inputs.now >= inputs.session.close {
-        return after_the_close(series, quantity, bid, &working, stranded("past_last_trade"), plan);
+        return after_the_close(
+            series,
+            quantity,
+            bid,
+            &working,
+            stranded("past_last_trade"),
+            stops_trading(&series, inputs.session),
+            plan,
+        );
     }
     if !working.is_empty() {
         plan.flat = false;
@@ -265,17 +359,19 @@ fn plan_series(inputs: &FlattenInputs<'_>, series: OccSymbol, ours: u32, plan: &
     }
 }
 
-/// After the last trade nothing can be sent: what nobody bid for is left to settlement and counts as flat.
+/// After the last trade nothing can be sent: what nobody bid for is left to settlement where the series ends, and counts as
+/// flat.
 fn after_the_close(
     series: OccSymbol,
     quantity: u32,
     bid: Option<Price>,
     working: &[&BrokerOrder],
     stranded: Stranded,
+    ends: bool,
     plan: &mut FlattenPlan,
 ) {
     plan.cancels.extend(working.iter().map(|it| it.id));
-    let is_cash = series.root.settlement() != Settlement::Physical;
+    let is_cash = series.root.settlement() != Settlement::Physical && ends;
     if quantity > 0 && bid.is_none() && is_cash {
         plan.worthless_left.push((series, quantity));
     } else if quantity > 0 {
@@ -299,8 +395,7 @@ fn does_the_work(
 
 /// The tag of this pass's close: the same with the database up or down.
 fn tag(inputs: &FlattenInputs<'_>, series: &OccSymbol) -> OrderTag {
-    let origin = Origin::Flatten(inputs.session.date);
-    let intent = intent_id(origin, 0, inputs.account, Action::Flatten, Some(series));
+    let intent = intent_of(inputs.account, inputs.session, series);
     let no = u16::try_from(inputs.pass).unwrap_or(u16::MAX).saturating_add(1);
     OrderTag { intent, attempt: AttemptNo(no) }
 }
@@ -311,7 +406,7 @@ fn tag(inputs: &FlattenInputs<'_>, series: &OccSymbol) -> OrderTag {
 fn price(inputs: &FlattenInputs<'_>, series: &OccSymbol, quote: Option<&OptionQuote>) -> Option<Price> {
     let grid = TickGrid::single_leg(&series.root, inputs.session.date);
     let least = grid.one_tick();
-    let late = inputs.session.before_close(LATE_MINUTES);
+    let late = late_at(series, inputs.session);
     if quote.is_none() && inputs.now < late {
         return None;
     }

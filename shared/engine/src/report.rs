@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use domain::account::AccountRef;
 use domain::books::SETTLEMENT;
 use domain::calendar::Session;
+use domain::combo::{OwnedCombo, OwnedLeg};
 use domain::expiry::Expiry;
 use domain::ids::{IntentId, SetupId};
 use domain::intent::{IntentState, OpeningIntent, OrderIntent};
@@ -21,6 +22,9 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::flatten::stops_trading;
+
+mod structures;
+pub use structures::{LegLine, StructureLine};
 
 /// A session over all accounts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -66,6 +70,9 @@ pub struct AccountReport {
     pub account: AccountRef,
     /// Entries that filled, in order of decision, with their exits.
     pub trades: Vec<TradeLine>,
+    /// Structures that were opened, held or closed, leg by leg.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub structures: Vec<StructureLine>,
     /// Intents that were not sent, with the reason.
     pub refused: Vec<RefusedLine>,
     /// Sums.
@@ -258,17 +265,21 @@ impl AccountReport {
     /// Reports a session of one account.
     pub fn build(book: &DayBook, session: &Session) -> Self {
         let trades = trades(book);
+        let structures: Vec<_> = book.structures.iter().map(StructureLine::of).collect();
         let refused: Vec<_> = book.intents.iter().filter_map(refused).collect();
-        let totals = totals(book, &trades, &refused);
+        let totals = totals(book, &trades, &structures, &refused);
+        let is_leg_open = |it: &OwnedLeg| it.held() > 0 && stops_trading(&it.leg.series, session);
+        let is_structure_open = |it: &OwnedCombo| it.legs.iter().any(is_leg_open);
         let is_open = |it: &Owned| it.held() > 0 && stops_trading(&it.series, session);
         let no_fault = !book.differences.iter().any(|it| it.kind.is_fault());
         let equity = book.snapshots.first().zip(book.snapshots.last());
         Self {
             account: book.account,
             trades,
+            structures,
             refused,
             totals,
-            flat: !book.owned.iter().any(is_open),
+            flat: !book.owned.iter().any(is_open) && !book.structures.iter().any(is_structure_open),
             reconciled: book.reconciled_at.is_some() && no_fault,
             reconciled_at: book.reconciled_at,
             differences: book.differences.clone(),
@@ -289,6 +300,9 @@ impl AccountReport {
         );
         for trade in &self.trades {
             trade.write(&mut text);
+        }
+        for structure in &self.structures {
+            structure.write(&mut text);
         }
         for it in &self.refused {
             let at = clock(it.decided_at);
@@ -411,21 +425,39 @@ fn refused(view: &IntentView) -> Option<RefusedLine> {
     })
 }
 
-fn totals(book: &DayBook, trades: &[TradeLine], refused: &[RefusedLine]) -> Totals {
+fn totals(
+    book: &DayBook,
+    trades: &[TradeLine],
+    structures: &[StructureLine],
+    refused: &[RefusedLine],
+) -> Totals {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let executions = |it: &IntentView| it.fills.iter().filter(|it| it.attempt != SETTLEMENT).count();
     Totals {
-        trades: count(trades.len()),
-        contracts: trades.iter().map(|it| it.contracts).sum(),
+        trades: count(trades.len()).saturating_add(count(structures.len())),
+        contracts: trades
+            .iter()
+            .map(|it| it.contracts)
+            .chain(structures.iter().flat_map(|it| &it.legs).map(|it| it.opened))
+            .sum(),
         intents: count(book.intents.len()),
         refused: count(refused.len()),
         orders: count(book.intents.iter().map(|it| it.attempts.len()).sum()),
         fills: count(book.intents.iter().map(executions).sum()),
-        realized_gross: trades.iter().filter_map(|it| it.realized_gross).sum(),
-        fees: trades.iter().map(|it| it.fees).sum(),
-        realized_net: trades.iter().filter_map(|it| it.realized_net).sum(),
+        realized_gross: trades
+            .iter()
+            .filter_map(|it| it.realized_gross)
+            .chain(structures.iter().filter_map(|it| it.realized_gross))
+            .sum(),
+        fees: trades.iter().map(|it| it.fees).chain(structures.iter().map(|it| it.fees)).sum(),
+        realized_net: trades
+            .iter()
+            .filter_map(|it| it.realized_net)
+            .chain(structures.iter().filter_map(|it| it.realized_net))
+            .sum(),
         slippage: trades.iter().filter_map(|it| it.slippage).sum(),
-        unpriced: count(trades.iter().filter(|it| it.realized_gross.is_none()).count()),
+        unpriced: count(trades.iter().filter(|it| it.realized_gross.is_none()).count())
+            .saturating_add(count(structures.iter().filter(|it| it.realized_gross.is_none()).count())),
     }
 }
 

@@ -12,7 +12,8 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use domain::account::AccountRef;
 use domain::ports::{NoteError, OwnedNote, OwnedNotes};
-use http::{Method, Request, StatusCode, Uri};
+use http::header::IF_NONE_MATCH;
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -82,6 +83,13 @@ impl OwnedNotes for Notes {
             Self::S3(it) => it.get(account).await,
         }
     }
+
+    async fn claim(&self, account: &AccountRef, what: &str, with_books: bool) -> Result<bool, NoteError> {
+        match self {
+            Self::File(it) => it.claim(account, what, with_books).await,
+            Self::S3(it) => it.claim(account, what, with_books).await,
+        }
+    }
 }
 
 /// Notes as files of one directory.
@@ -123,6 +131,25 @@ impl OwnedNotes for FileNotes {
             Ok(bytes) => parse(&bytes).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(NoteError(format!("{}: {error}", path.display()))),
+        }
+    }
+
+    async fn claim(&self, account: &AccountRef, what: &str, with_books: bool) -> Result<bool, NoteError> {
+        let path = self.dir.join(claim_name(account, what));
+        let failed = |it: std::io::Error| NoteError(format!("{}: {it}", path.display()));
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+        // Made whole beside it and linked: a link fails where the name is taken, and nobody reads half a claim.
+        let mut fresh = path.clone();
+        fresh.set_extension(format!("{}-{with_books}.new", std::process::id()));
+        std::fs::write(&fresh, claimant(with_books)).map_err(failed)?;
+        let linked = std::fs::hard_link(&fresh, &path);
+        std::fs::remove_file(&fresh).map_err(failed)?;
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Ok(shares(&std::fs::read(&path).map_err(failed)?, with_books))
+            }
+            Err(error) => Err(failed(error)),
         }
     }
 }
@@ -167,7 +194,10 @@ impl S3Notes {
         key: &str,
         body: Vec<u8>,
     ) -> Result<(StatusCode, Bytes), NoteError> {
-        let request = self.signed(method, key, body)?;
+        self.exchanged(self.signed(method, key, body)?).await
+    }
+
+    async fn exchanged(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), NoteError> {
         let exchange = async {
             let answer = self.client.request(request).await.map_err(|it| NoteError(it.to_string()))?;
             let status = answer.status();
@@ -226,6 +256,40 @@ impl OwnedNotes for S3Notes {
             (status, _) => Err(NoteError(format!("S3 answered {status} to GET {key}"))),
         }
     }
+
+    /// Source: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes".
+    async fn claim(&self, account: &AccountRef, what: &str, with_books: bool) -> Result<bool, NoteError> {
+        let key = claim_name(account, what);
+        let mut request = self.signed(Method::PUT, &key, claimant(with_books))?;
+        request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        match self.exchanged(request).await? {
+            (status, _) if status.is_success() => Ok(true),
+            // Taken, or somebody takes it at this moment: what stands there says who.
+            (StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT, _) => {
+                match self.exchange(Method::GET, &key, Vec::new()).await? {
+                    (status, body) if status.is_success() => Ok(shares(&body, with_books)),
+                    (status, _) => Err(NoteError(format!("S3 answered {status} to GET {key}"))),
+                }
+            }
+            (status, _) => Err(NoteError(format!("S3 answered {status} to PUT {key}"))),
+        }
+    }
+}
+
+/// The name of a claim.
+fn claim_name(account: &AccountRef, what: &str) -> String {
+    format!("claims/{}/{}/{}/{what}", account.environment.as_str(), account.user, account.account)
+}
+
+const WITH_BOOKS: &[u8] = b"with the books";
+
+fn claimant(with_books: bool) -> Vec<u8> {
+    if with_books { WITH_BOOKS.to_vec() } else { b"without the books".to_vec() }
+}
+
+/// Whether a claim that stands is one that who asks has too.
+fn shares(standing: &[u8], with_books: bool) -> bool {
+    with_books && standing == WITH_BOOKS
 }
 
 /// The name of an account's note.

@@ -5,13 +5,13 @@ use std::task::{Context, Poll, Waker};
 
 use domain::account::{AccountRef, Balances};
 use domain::ids::{AccountId, BrokerOrderId};
-use domain::market::OptionQuote;
+use domain::market::{OptionQuote, Points};
 use domain::money::Price;
 use domain::order::{BrokerOrder, Ticket};
-use domain::ports::{BrokerError, BrokerPort, Brokers, CancelAnswer, Clock, ConnectError};
+use domain::ports::{BrokerError, BrokerPort, Brokers, CancelAnswer, Clock, ConnectError, MarketNow};
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
-use domain::ticket::{ComboTicket, ProtectiveTicket, StopLimit};
+use domain::ticket::{ComboTicket, MarketTicket, ProtectiveTicket, StopLimit};
 use domain::time::UtcNanos;
 
 /// A broker that shows what it is given.
@@ -23,6 +23,8 @@ pub struct Shown {
     pub orders: Vec<BrokerOrder>,
     /// Its balances, or how it refuses them; asked without any, the test ends.
     pub balances: Option<Result<Balances, BrokerError>>,
+    /// The last value of what its series are written on, and when it was printed.
+    pub index: Option<(Points, UtcNanos)>,
     /// Whether it keeps silent.
     pub is_down: bool,
 }
@@ -55,6 +57,9 @@ impl BrokerPort for Shown {
     async fn quotes(&self, _: &[OccSymbol]) -> Result<Vec<Option<OptionQuote>>, BrokerError> {
         never()
     }
+    async fn market(&self, _: OccSymbol) -> Result<MarketNow, BrokerError> {
+        self.answer(MarketNow { quote: None, index: self.index })
+    }
     async fn place(&self, _: &Ticket) -> Result<BrokerOrderId, BrokerError> {
         never()
     }
@@ -65,6 +70,9 @@ impl BrokerPort for Shown {
         never()
     }
     async fn place_protection(&self, _: &ProtectiveTicket) -> Result<BrokerOrderId, BrokerError> {
+        never()
+    }
+    async fn place_market(&self, _: &MarketTicket) -> Result<BrokerOrderId, BrokerError> {
         never()
     }
     async fn move_protection(&self, _: BrokerOrderId, _: StopLimit) -> Result<(), BrokerError> {

@@ -39,15 +39,30 @@ fn name(user: UserId, account: AccountId) -> String {
 
 /// Notes of what is owned, in memory.
 #[derive(Debug, Default)]
-pub struct MemNotes(RefCell<BTreeMap<AccountId, OwnedNote>>);
+pub struct MemNotes {
+    notes: RefCell<BTreeMap<AccountId, OwnedNote>>,
+    /// Who claimed what: whether with the books.
+    claims: RefCell<BTreeMap<(AccountId, String), bool>>,
+}
 
 impl OwnedNotes for MemNotes {
     async fn put(&self, note: &OwnedNote) -> Result<(), NoteError> {
-        self.0.borrow_mut().insert(note.account.account, note.clone());
+        self.notes.borrow_mut().insert(note.account.account, note.clone());
         Ok(())
     }
 
     async fn get(&self, account: &AccountRef) -> Result<Option<OwnedNote>, NoteError> {
-        Ok(self.0.borrow().get(&account.account).cloned())
+        Ok(self.notes.borrow().get(&account.account).cloned())
+    }
+
+    async fn claim(&self, account: &AccountRef, what: &str, with_books: bool) -> Result<bool, NoteError> {
+        let mut claims = self.claims.borrow_mut();
+        match claims.get(&(account.account, what.to_owned())) {
+            Some(by_books) => Ok(*by_books && with_books),
+            None => {
+                claims.insert((account.account, what.to_owned()), with_books);
+                Ok(true)
+            }
+        }
     }
 }

@@ -33,19 +33,20 @@ const TAKE_OVER: &str =
         jsonb_build_object('contracts', $4) FROM t";
 const TAKEN_OVER: &str =
     "SELECT series, contracts FROM taken_over WHERE account_id = $1 AND contracts > 0 ORDER BY series";
-const EXPIRED: &str = "SELECT body FROM expiries WHERE account_id = $1 AND opening_id = $2 FOR UPDATE";
+const EXPIRED: &str =
+    "SELECT body FROM expiries WHERE account_id = $1 AND opening_id = $2 AND series = $3 FOR UPDATE";
 /// The entry behind an expiry, as far as its user sees it.
 const OPENING: &str = "SELECT 1 FROM order_intents WHERE account_id = $1 AND intent_id = $2";
 const EXPIRE: &str =
     "WITH e AS (INSERT INTO expiries (account_id, opening_id, user_id, expiry, status, body, at_ns)
         VALUES ($1, $2, $3, $4::text::date, $5, $6, $7)
-        ON CONFLICT (account_id, opening_id) DO UPDATE SET status = excluded.status, body = excluded.body, at_ns = excluded.at_ns
+        ON CONFLICT (account_id, opening_id, series) DO UPDATE SET status = excluded.status, body = excluded.body, at_ns = excluded.at_ns
             WHERE expiries.status = 'expired_pending'
         RETURNING account_id, user_id)
     INSERT INTO audit (account_id, user_id, at_ns, what, about, body) SELECT account_id, user_id, $7, $5, $2, $6 FROM e";
 const EXPIRIES: &str = "SELECT body FROM expiries WHERE account_id = $1
         AND (expiry = $2::text::date OR (status = 'expired_pending' AND expiry < $2::text::date))
-    ORDER BY opening_id";
+    ORDER BY opening_id, series";
 
 impl Members for Store {
     async fn tell_user(&self, message: &UserMessage) -> Result<Recorded, LedgerError> {
@@ -124,8 +125,11 @@ impl Members for Store {
         let opening = expiry.opening.to_string();
         let key: [(&(dyn ToSql + Sync), Type); 2] =
             [(&account.account.0, Type::UUID), (&opening, Type::TEXT)];
+        let series = expiry.series.to_string();
+        let of_leg: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&account.account.0, Type::UUID), (&opening, Type::TEXT), (&series, Type::TEXT)];
         let (tx, rows) =
-            Tx::open(self, WHAT, Some(account.user), &[(EXPIRED, &key), (OPENING, &key)]).await?;
+            Tx::open(self, WHAT, Some(account.user), &[(EXPIRED, &of_leg), (OPENING, &key)]).await?;
         if rows.get(1).is_none_or(Vec::is_empty) {
             tx.rollback().await?;
             return Err(refused(WHAT, format!("account {} has no entry {opening}", account.account)));

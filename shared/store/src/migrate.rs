@@ -29,7 +29,7 @@ macro_rules! migration {
 }
 
 /// Every migration, in order.
-pub const MIGRATIONS: [Migration; 10] = [
+pub const MIGRATIONS: [Migration; 11] = [
     migration!(1, "0001_ledger"),
     migration!(2, "0002_api"),
     migration!(3, "0003_audit"),
@@ -40,6 +40,7 @@ pub const MIGRATIONS: [Migration; 10] = [
     migration!(8, "0008_fidelity"),
     migration!(9, "0009_readings"),
     migration!(10, "0010_halts"),
+    migration!(11, "0011_legs"),
 ];
 
 /// The version this build works with.

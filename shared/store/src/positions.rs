@@ -358,7 +358,7 @@ pub(crate) async fn day_book(
             'differences', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', kind, 'about', about, 'ours', ours,
                 'broker', broker, 'cure', cure) ORDER BY no), '[]') FROM reconciliation_differences
                 WHERE account_id = $1 AND at_ns = (SELECT at_ns FROM run)),
-            'expiries', (SELECT COALESCE(jsonb_agg(body ORDER BY opening_id), '[]') FROM expiries WHERE account_id = $1
+            'expiries', (SELECT COALESCE(jsonb_agg(body ORDER BY opening_id, series), '[]') FROM expiries WHERE account_id = $1
                 AND (expiry = $4::text::date OR (status = 'expired_pending' AND expiry < $4::text::date))))"
     );
     let (from, until) = session_span(session);

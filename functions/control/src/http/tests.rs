@@ -125,9 +125,15 @@ fn observed(
 ) -> Vec<(String, KillState)> {
     let clock = Stands(now);
     let control = Control { ledger, clock: &clock };
-    let reading = Reading { at: now, vix_ratio: Some(ratio), macro_window: Some(false), regime_failed };
-    let rows = run(control.observe(&reading, &Reach::default())).unwrap();
-    rows.into_iter().map(|it| (it.by, it.state)).collect()
+    let reading = Reading {
+        at: now,
+        vix_ratio: Some(ratio),
+        macro_window: Some(false),
+        regime_failed,
+        ..Reading::default()
+    };
+    let observed = run(control.observe(&reading, &Reach::default())).unwrap();
+    observed.flipped.into_iter().map(|it| (it.by, it.state)).collect()
 }
 
 #[test]

@@ -27,6 +27,11 @@ fn with(shown: Shown) -> Accounts {
     Accounts([(sample::account(1).account, shown)].into())
 }
 
+fn pending(ledger: &MemLedger) -> Vec<(ExpiryStatus, Option<Usd>)> {
+    let rows = run(ledger.expiries(&sample::account(1), SESSION)).unwrap();
+    rows.iter().map(|it| (it.status, it.cash())).collect()
+}
+
 fn differences(ledger: &MemLedger) -> Vec<(domain::ports::DifferenceKind, String)> {
     let book = run(ledger.day_book(&sample::account(1), SESSION)).unwrap();
     book.differences.iter().map(|it| (it.kind, it.broker.clone())).collect()
@@ -68,16 +73,24 @@ fn a_leg_that_the_broker_shows_less_of_is_a_difference_and_told() {
 fn a_structure_settles_when_the_broker_shows_none_of_its_legs() {
     let ledger = MemLedger::new();
     let (entry, shown) = held(&ledger, -2, 2);
-    let done = reconcile(&ledger, &with(shown), at(16, 5, 0), on(), Some(5_475));
-    assert_eq!(done.settled, 0, "a leg is still shown");
-    let done = reconcile(&ledger, &with(Shown::default()), at(16, 6, 0), on(), None);
+    let done = reconcile(&ledger, &with(shown.clone()), at(16, 1, 0), on(), None);
     assert_eq!(done.settled, 0, "the official close is not known");
+    assert_eq!(
+        pending(&ledger),
+        [(ExpiryStatus::ExpiredPending, None), (ExpiryStatus::ExpiredPending, None)]
+    );
+    let done = reconcile(&ledger, &with(shown), at(16, 2, 0), on(), Some(5_475));
+    assert_eq!(done.settled, 0, "a leg is still shown");
     let done = reconcile(&ledger, &with(Shown::default()), at(16, 7, 0), on(), Some(5_475));
     assert_eq!(done.settled, 1);
     let owned = run(ledger.structures(&sample::account(1), SESSION)).unwrap();
     // 1.55 received, five points of the short owed, nothing for the wing.
     assert_eq!((owned[0].is_flat(), owned[0].realized()), (true, Usd::from_dollars(-690)));
     assert_eq!(owned[0].opening, entry.head.id);
+    let settled = |cash| (ExpiryStatus::Settled, Some(Usd::from_dollars(cash)));
+    let mut legs = pending(&ledger);
+    legs.sort();
+    assert_eq!(legs, [settled(-1_000), settled(0)], "each leg has its own amount, and the short owes it");
     let done = reconcile(&ledger, &with(Shown::default()), at(16, 8, 0), on(), Some(5_475));
     assert_eq!((done.settled, done.faults), (0, 0));
 }

@@ -83,14 +83,6 @@ impl<T: Transport, C: Clock> Tradier<T, C> {
         self.place_form(forms::bracket(ticket), &Leaving::of_bracket(ticket)).await
     }
 
-    /// Sends an emergency's market order, once.
-    ///
-    /// # Errors
-    /// [`BrokerError`] as [`BrokerPort::place`].
-    pub async fn place_market(&self, ticket: &MarketTicket) -> Result<BrokerOrderId, BrokerError> {
-        self.place_form(forms::market(ticket), &Leaving::exit(ticket.quantity())).await
-    }
-
     /// What a single-leg order would cost. It leaves no order behind, so an answer that is lost is [`BrokerError::Broken`]
     /// and may be asked for again.
     ///
@@ -312,6 +304,10 @@ impl<T: Transport, C: Clock> BrokerPort for Tradier<T, C> {
 
     async fn place_protection(&self, ticket: &ProtectiveTicket) -> Result<BrokerOrderId, BrokerError> {
         self.place_form(forms::protection(ticket), &Leaving::exit(ticket.quantity())).await
+    }
+
+    async fn place_market(&self, ticket: &MarketTicket) -> Result<BrokerOrderId, BrokerError> {
+        self.place_form(forms::market(ticket), &Leaving::exit(ticket.quantity())).await
     }
 
     async fn move_protection(&self, id: BrokerOrderId, terms: StopLimit) -> Result<(), BrokerError> {

@@ -9,7 +9,7 @@ use crate::money::Price;
 use crate::order::{BrokerOrder, Ticket};
 use crate::position::BrokerPosition;
 use crate::symbol::OccSymbol;
-use crate::ticket::{ComboTicket, ProtectiveTicket, StopLimit};
+use crate::ticket::{ComboTicket, MarketTicket, ProtectiveTicket, StopLimit};
 use crate::time::UtcNanos;
 
 /// Why a call to the broker did not give an answer, sorted by what the caller does next.
@@ -116,6 +116,9 @@ pub trait BrokerPort {
 
     /// Sends a protection that rests there, once.
     async fn place_protection(&self, ticket: &ProtectiveTicket) -> Result<BrokerOrderId, BrokerError>;
+
+    /// Sends an emergency's market order, once.
+    async fn place_market(&self, ticket: &MarketTicket) -> Result<BrokerOrderId, BrokerError>;
 
     /// Moves a resting protection's stop and limit; the order keeps its id. Repeating it is harmless.
     async fn move_protection(&self, id: BrokerOrderId, terms: StopLimit) -> Result<(), BrokerError>;

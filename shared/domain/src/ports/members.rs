@@ -73,7 +73,7 @@ pub trait Members {
     /// What an account handed over, by series, sorted.
     async fn taken_over(&self, account: &AccountRef) -> Result<Vec<(OccSymbol, u32)>, LedgerError>;
 
-    /// Writes what became of an entry past its last trade. The key is the entry. What is pending takes a price it did not
+    /// Writes what became of an entry past its last trade. The key is the entry and the series, for a structure has several. What is pending takes a price it did not
     /// have and may end; what has ended stays.
     async fn record_expiry(&self, account: &AccountRef, expiry: &Expiry) -> Result<Recorded, LedgerError>;
 
@@ -83,6 +83,6 @@ pub trait Members {
     /// Readings since an instant, in order.
     async fn readings(&self, since: UtcNanos) -> Result<Vec<Reading>, LedgerError>;
 
-    /// What expired in `session`, and what is pending of earlier ones, by entry.
+    /// What expired in `session`, and what is pending of earlier ones, by entry and series.
     async fn expiries(&self, account: &AccountRef, session: Date) -> Result<Vec<Expiry>, LedgerError>;
 }

@@ -170,6 +170,10 @@ pub trait OwnedNotes {
 
     /// The note of an account; `None` when none was written.
     async fn get(&self, account: &AccountRef) -> Result<Option<OwnedNote>, NoteError>;
+
+    /// Claims `what` of an account, once for all: true for who comes first. Who works `with_books` is told apart by the
+    /// books, and what one of them claimed the others of them have too; without books nobody shares.
+    async fn claim(&self, account: &AccountRef, what: &str, with_books: bool) -> Result<bool, NoteError>;
 }
 
 /// A message could not be handed to its queue.

@@ -56,6 +56,7 @@ struct World {
     quote: OptionQuote,
     spot: Option<Points>,
     include_foreign: bool,
+    is_all: bool,
 }
 
 impl World {
@@ -70,6 +71,7 @@ impl World {
             quote: quote(1_000, 1_200),
             spot: Some(Points::whole(5_611)),
             include_foreign: false,
+            is_all: false,
         }
     }
 
@@ -84,6 +86,7 @@ impl World {
             now: self.now(),
             session: &self.session,
             minutes: 15,
+            is_all: self.is_all,
             include_foreign: self.include_foreign,
             owned: &self.owned,
             positions: &self.positions,
@@ -113,6 +116,7 @@ fn it_starts_fifteen_minutes_before_the_close_also_on_short_days() {
     assert_eq!(starts_at(&call(), &friday, 15).new_york().to_string(), "2026-11-27T12:45:00");
     let spy: OccSymbol = "SPY261120C00560000".parse().unwrap();
     assert_eq!(starts_at(&spy, &session(), 15).new_york().to_string(), "2026-11-20T15:15:00");
+    assert_eq!(starts_at(&spy, &friday, 15).new_york().to_string(), "2026-11-27T12:15:00");
 }
 
 #[test]
@@ -314,4 +318,67 @@ fn what_was_handed_over_is_closed_whole_with_ours_and_never_more_than_the_broker
         let sum: u32 = all.iter().map(|it| it.1).sum();
         assert_eq!(sum, closed, "{ours} ours, {taken} handed over, {broker} at the broker");
     }
+}
+
+#[test]
+fn what_delivers_shares_starts_at_a_quarter_past_three_and_takes_the_bid_before_half_past() {
+    let spy: OccSymbol = "SPY261120C00560000".parse().unwrap();
+    let quote = quote(500, 520);
+    let offered = |minute: u32, second: u64| {
+        let world = World {
+            before_close: (minute, second),
+            owned: vec![(spy, 3)],
+            positions: vec![BrokerPosition { series: spy, ..position(3) }],
+            spot: None,
+            ..World::new()
+        };
+        world_plan(&world, &[(spy, quote)])
+    };
+    assert!(offered(46, 0).closes.is_empty());
+    assert_eq!(offered(45, 0).closes[0].price.cents(), 510, "from mid");
+    assert_eq!(offered(38, 0).closes[0].price.cents(), 500);
+    assert_eq!(offered(37, 10).closes[0].price.cents(), 499, "and under the bid from then on");
+}
+
+fn world_plan(world: &World, quotes: &[(OccSymbol, OptionQuote)]) -> FlattenPlan {
+    plan(&world.inputs(quotes))
+}
+
+#[test]
+fn a_short_opened_by_hand_is_told_and_its_cover_is_not_sold() {
+    let short: OccSymbol = "SPXW261120C05620000".parse().unwrap();
+    let far: OccSymbol = "SPXW261120C05630000".parse().unwrap();
+    let put: OccSymbol = "SPXW261120P05600000".parse().unwrap();
+    let of = |series, quantity| BrokerPosition { series, ..position(quantity) };
+    let world = World {
+        include_foreign: true,
+        owned: vec![(call(), 1)],
+        positions: vec![of(call(), 3), of(short, -2), of(far, 2), of(put, 1)],
+        ..World::new()
+    };
+    let quotes = [call(), short, far, put].map(|it| (it, quote(1_000, 1_200)));
+    let plan = world_plan(&world, &quotes);
+    let closes: Vec<_> = plan.closes.iter().map(|it| (it.series, it.quantity)).collect();
+    assert_eq!(closes, [(call(), 1), (put, 1)], "ours alone beside a short, and what covers nothing");
+    let told: Vec<_> = plan.stranded.iter().map(|it| (it.series, it.reason.as_str())).collect();
+    let want = [(call(), "covers_foreign_short"), (short, "foreign_short"), (far, "covers_foreign_short")];
+    assert_eq!(told, want);
+    let plan = world_plan(&World { include_foreign: false, ..world }, &quotes);
+    assert!(plan.stranded.is_empty(), "nobody asked");
+}
+
+#[test]
+fn a_hard_stop_closes_series_that_trade_on_too() {
+    let later: OccSymbol = "SPXW261123C05605000".parse().unwrap();
+    let world = World {
+        is_all: true,
+        owned: vec![(later, 3)],
+        positions: vec![BrokerPosition { series: later, ..position(3) }],
+        ..World::new()
+    };
+    let quotes = [(later, quote(1_000, 1_200))];
+    assert_eq!(world_plan(&world, &quotes).closes.len(), 1);
+    let over = World { before_close: (0, 0), ..world };
+    let plan = world_plan(&over, &quotes);
+    assert!(plan.worthless_left.is_empty() && !plan.flat, "it is not settled tonight");
 }

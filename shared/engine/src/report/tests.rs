@@ -178,6 +178,7 @@ fn what_expired_is_reported_as_provisional_until_the_broker_showed_what_became_o
             opening: owned.opening,
             series: owned.series,
             contracts: 2,
+            is_short: false,
             price: Some(Usd::from_dollars(7)),
             status,
             at: session.close,
@@ -187,4 +188,48 @@ fn what_expired_is_reported_as_provisional_until_the_broker_showed_what_became_o
     let (pending, settled) = (text(ExpiryStatus::ExpiredPending), text(ExpiryStatus::Settled));
     assert!(pending.contains("expired_pending: 2 ") && pending.contains("(provisional)"), "{pending}");
     assert!(settled.contains("settled: 2 ") && !settled.contains("provisional"), "{settled}");
+}
+
+#[test]
+fn a_structure_is_reported_leg_by_leg_and_is_flat_when_no_leg_is_held() {
+    use domain::combo::{OwnedCombo, OwnedLeg};
+    use domain::ticket::{ComboLeg, ComboTerms, LegSide, Net};
+    let leg = |text: &str, side| ComboLeg { series: text.parse().unwrap(), side, ratio: 1 };
+    let legs =
+        [leg("SPXW261120P05480000", LegSide::SellToOpen), leg("SPXW261120P05470000", LegSide::BuyToOpen)];
+    let net = Net::credit(domain::money::Price::from_cents(150));
+    let terms = ComboTerms::check(legs.to_vec(), net).unwrap();
+    let traded = |n: usize, closed: u32, opened_for: i64, closed_for: i64| OwnedLeg {
+        leg: legs[n],
+        opened: 2,
+        closed,
+        opened_for: Usd::from_dollars(opened_for),
+        closed_for: Usd::from_dollars(closed_for),
+    };
+    let combo = |closed: u32| OwnedCombo {
+        opening: domain::ids::IntentId::of(&[b"s"]),
+        origin: domain::intent::Origin::Decision(domain::ids::DecisionId::of(&[b"d"])),
+        strategy: "put_spread".to_owned(),
+        direction: Some(Direction::Long),
+        environment: account().environment,
+        terms: terms.clone(),
+        legs: vec![traded(0, 2, 410, 180), traded(1, closed, 100, 40)],
+        fees: Usd::from_dollars(5),
+        price_missing: false,
+    };
+    let report = |closed| {
+        let book =
+            DayBook { structures: vec![combo(closed)], intents: Vec::new(), owned: Vec::new(), ..book() };
+        AccountReport::build(&book, &session())
+    };
+    assert!(!report(0).flat, "a wing is held");
+    let report = report(2);
+    assert!(report.flat);
+    let text = report.to_text();
+    for words in ["put_spread long", "sold 2 SPXW261120P05480000 at 2.05", "bought 2 SPXW261120P05470000"] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    // 230 on the short, 60 lost on the wing.
+    assert_eq!(report.structures[0].realized_gross, Some(Usd::from_dollars(170)));
+    assert_eq!(report.totals.realized_net, Usd::from_dollars(165));
 }

@@ -249,3 +249,10 @@ proptest! {
         prop_assert!(plan != Plan::Entry || steps <= 7, "an entry ends after its window, took {} rungs", steps);
     }
 }
+
+#[test]
+fn no_plan_replaces_an_order_within_two_seconds() {
+    for action in Action::ALL {
+        assert!(Plan::for_action(action).pace() >= Duration::from_secs(2), "{action:?}");
+    }
+}

@@ -30,6 +30,44 @@ async fn the_last_note_of_an_account_is_read_back() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
+#[tokio::test]
+async fn a_claim_is_made_once_and_shared_with_the_books_alone() {
+    let dir = std::env::temp_dir().join(format!("claxton-claims-{}", std::process::id()));
+    let (notes, account) = (FileNotes::new(&dir), note(1).account);
+    for (what, with_books, first) in [
+        ("2026-11-20-1", true, true),
+        ("2026-11-20-1", true, true),
+        ("2026-11-20-1", false, false),
+        ("2026-11-20-2", false, true),
+        ("2026-11-20-2", false, false),
+        ("2026-11-20-2", true, false),
+    ] {
+        assert_eq!(notes.claim(&account, what, with_books).await, Ok(first), "{what} {with_books}");
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_is_a_conditional_write_to_s3() {
+    let replies = [
+        ("200 OK", ""),
+        ("412 Precondition Failed", ""),
+        ("200 OK", "without the books"),
+        ("412 Precondition Failed", ""),
+        ("200 OK", "with the books"),
+        ("503 Slow Down", ""),
+    ];
+    let (env, asked) = s3(replies.map(|(status, body)| reply(status, body)).to_vec()).await;
+    let (notes, account) = (Notes::from_env(&env).unwrap(), note(1).account);
+    assert_eq!(notes.claim(&account, "w", false).await, Ok(true));
+    assert_eq!(notes.claim(&account, "w", true).await, Ok(false));
+    assert_eq!(notes.claim(&account, "w", true).await, Ok(true));
+    assert!(notes.claim(&account, "w", true).await.is_err());
+    let asked = asked.await.unwrap();
+    assert!(asked[0].starts_with("PUT /notes/claims/sandbox/"), "{}", asked[0]);
+    assert!(asked[0].contains("if-none-match: *"), "{}", asked[0]);
+}
+
 #[test]
 fn a_function_without_a_place_for_notes_says_which_variables_name_one() {
     let error = Notes::from_env(&Env::default()).unwrap_err().to_string();

@@ -390,6 +390,8 @@ async fn a_flip_that_expects_another_version_leaves_the_row_as_it_stands<L: Ledg
 async fn readings_are_kept_once_and_in_order<L: Ledger>(ledger: &L) -> Outcome {
     let reading = |minute: u32, ratio: f64| Reading {
         at: at(10, minute, 0),
+        vix: Some(20.5),
+        index: (minute > 1).then_some(domain::market::Points::whole(5_600)),
         vix_ratio: Some(ratio),
         macro_window: (minute > 1).then_some(true),
         regime_failed: None,

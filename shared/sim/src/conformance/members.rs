@@ -18,6 +18,7 @@ cases! {
     what_is_handed_over_stays_until_it_is_taken_back,
     another_user_hands_nothing_over,
     what_expired_is_pending_until_it_ends_and_then_stays,
+    the_legs_of_a_structure_expire_each_on_its_own,
     what_is_pending_is_shown_in_later_sessions_too,
 }
 
@@ -117,6 +118,7 @@ async fn expired<L: Ledger>(ledger: &L) -> Result<(domain::account::AccountRef, 
         opening: head.id,
         series: head.series,
         contracts: 2,
+        is_short: false,
         price: None,
         status: ExpiryStatus::ExpiredPending,
         at: at(16, 0, 0),
@@ -153,5 +155,38 @@ async fn what_is_pending_is_shown_in_later_sessions_too<L: Ledger>(ledger: &L) -
     let settled = Expiry { status: ExpiryStatus::Settled, ..pending };
     ledger.record_expiry(&account, &settled).await?;
     same!(ledger.expiries(&account, next).await?, []);
+    Ok(())
+}
+
+async fn the_legs_of_a_structure_expire_each_on_its_own<L: Ledger>(ledger: &L) -> Outcome {
+    let account = sample::account(1);
+    sample::enrol(ledger, &account).await?;
+    let entry = sample::combos::entry(&account, 1, 2).map_err(|it| Broken(it.to_string()))?;
+    sample::combos::open(ledger, &entry, 101, at(10, 1, 0)).await?;
+    let mut legs: Vec<Expiry> = entry
+        .terms
+        .legs()
+        .iter()
+        .map(|leg| Expiry {
+            opening: entry.head.id,
+            series: leg.series,
+            contracts: 2,
+            is_short: leg.side.side() == domain::money::Side::Sell,
+            price: Some(Usd::from_dollars(5)),
+            status: ExpiryStatus::ExpiredPending,
+            at: at(16, 0, 0),
+        })
+        .collect();
+    legs.sort_by_key(|it| it.series.to_string());
+    for leg in &legs {
+        same!(ledger.record_expiry(&account, leg).await?, Recorded::New);
+        same!(ledger.record_expiry(&account, leg).await?, Recorded::Known);
+    }
+    same!(ledger.expiries(&account, SESSION).await?, legs);
+    let Some(first) = legs.first_mut() else { return Ok(()) };
+    *first = first.ended(at(16, 5, 0));
+    let ended = *first;
+    same!(ledger.record_expiry(&account, &ended).await?, Recorded::New);
+    same!(ledger.day_book(&account, SESSION).await?.expiries, legs);
     Ok(())
 }

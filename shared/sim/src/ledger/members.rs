@@ -21,7 +21,7 @@ pub(super) struct MemberRows {
     heads: BTreeMap<(UserId, String), UtcNanos>,
     messages: Vec<(UserId, StoredMessage)>,
     taken_over: BTreeMap<(AccountId, OccSymbol), u32>,
-    expiries: BTreeMap<(AccountId, IntentId), Expiry>,
+    expiries: BTreeMap<(AccountId, IntentId, OccSymbol), Expiry>,
     readings: BTreeMap<UtcNanos, Reading>,
 }
 
@@ -101,7 +101,7 @@ impl Members for MemLedger {
     async fn record_expiry(&self, account: &AccountRef, expiry: &Expiry) -> Result<Recorded, LedgerError> {
         let mut state = self.state.borrow_mut();
         state.own_intent(account, expiry.opening, "record_expiry")?;
-        let key = (account.account, expiry.opening);
+        let key = (account.account, expiry.opening, expiry.series);
         let after = match state.members.expiries.get(&key) {
             None => Some(*expiry),
             Some(known) => known.then(expiry),

@@ -124,7 +124,7 @@ impl<N> PerilousNotes<N> {
     }
 }
 
-/// The two operations of the notes are called like others: their sites are named for what they hold.
+/// The operations of the notes are called like others: their sites are named for what they hold.
 impl<N: OwnedNotes> OwnedNotes for PerilousNotes<N> {
     async fn put(&self, note: &OwnedNote) -> Result<(), NoteError> {
         let peril = self.perils.enter("put_note", Port::Other).await;
@@ -147,5 +147,18 @@ impl<N: OwnedNotes> OwnedNotes for PerilousNotes<N> {
         let note = self.inner.get(account).await;
         self.perils.leave(peril).await;
         note
+    }
+
+    async fn claim(&self, account: &AccountRef, what: &str, with_books: bool) -> Result<bool, NoteError> {
+        let peril = self.perils.enter("claim_note", Port::Other).await;
+        if peril.is_some_and(|it| it.0 == Peril::LostBefore) {
+            return Err(NoteError("no answer".to_owned()));
+        }
+        let claimed = self.inner.claim(account, what, with_books).await;
+        self.perils.leave(peril).await;
+        if peril.is_some_and(|it| it.0 == Peril::LostAfter) {
+            return Err(NoteError("the answer was lost".to_owned()));
+        }
+        claimed
     }
 }

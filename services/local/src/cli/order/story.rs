@@ -25,6 +25,7 @@ fn tell(story: &Value, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  {} of {}, {strike} {right}, intent {}", it.root, it.expiry, word(&order["intent"]))?;
     }
     writeln!(out, "  decided {} New York, worst price {}", at(&order["decidedAt"]), price(&order["worst"]))?;
+    legs(&order["legs"], out)?;
     setup(&story["setup"], out)?;
     sizing(&story["breakdown"], out)?;
     gates(&order["gates"], out)?;
@@ -40,6 +41,17 @@ fn state(order: &Value) -> String {
         "" => word(&order["state"]),
         reason => format!("{} ({reason})", word(&order["state"])),
     }
+}
+
+/// The legs of a unit, as the entry opens them.
+fn legs(legs: &Value, out: &mut String) -> std::fmt::Result {
+    if rows(legs).next().is_some() {
+        writeln!(out, "\nLegs of a unit")?;
+    }
+    for leg in rows(legs) {
+        writeln!(out, "  {} {} {}", word(&leg["side"]), word(&leg["ratio"]), word(&leg["series"]))?;
+    }
+    Ok(())
 }
 
 fn setup(setup: &Value, out: &mut String) -> std::fmt::Result {
