@@ -11,6 +11,7 @@ pub mod fidelity;
 pub mod flatten;
 pub mod gates;
 pub mod halt;
+pub mod indicators;
 pub mod pricing;
 pub mod profile;
 pub mod protect;

@@ -101,7 +101,7 @@ impl Model {
         let last_trade = last_trade(&series).ok().filter(|it| *it > now)?;
         let years = years_between(now, last_trade);
         let inputs = Inputs { spot, strike: series.strike.points(), years, rate: 0.0, div: 0.0, vol: 0.0 };
-        let iv = implied_vol(series.right, mid, &inputs)?;
+        let iv = implied_vol(series.right, mid, &inputs).ok()?;
         let delta = greeks(series.right, &Inputs { vol: iv, ..inputs }).delta;
         Some(Self { series, iv, delta, last_trade })
     }

@@ -68,7 +68,7 @@ impl GreeksRow {
         let spot = hourly.spot.to_f64();
         // Interest and dividends are left out, as where the quotes are made.
         let inputs = Inputs { spot, strike: series.strike.points(), years, rate: 0.0, div: 0.0, vol: 0.0 };
-        let vol = |premium: f64| implied_vol(series.right, premium, &inputs);
+        let vol = |premium: f64| implied_vol(series.right, premium, &inputs).ok();
         let mid = vol(hourly.bid.mid(hourly.ask))?;
         let it = greeks(series.right, &Inputs { vol: mid, ..inputs });
         // Per point of the dividend yield: the forward falls by T S of it.
