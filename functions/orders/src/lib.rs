@@ -188,10 +188,11 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             let again = Message::BrokerOrder { account: work.account, order: id };
             self.ledger.send_later(Queue::BrokerEvents, &again, early_again(now)).await?;
         }
-        if seen == *ended && !needs_price(work, &seen) {
-            return self.late_balance(work).await;
-        }
         let (state, reason) = (work.view.state, work.view.reason.clone());
+        if seen == *ended && !needs_price(work, &seen) {
+            // An exit at work puts its legs right by itself: a short that it bought back before its wing is no imbalance.
+            return if state.is_final() { self.late_balance(work).await } else { Ok(()) };
+        }
         let follow_up = (!state.is_final()).then_some(now);
         let is_combo = seen.combo.is_some();
         let mut progress = self.progress(work, seen, state, &reason, "a late execution was read", follow_up);

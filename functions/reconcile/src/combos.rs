@@ -11,6 +11,7 @@ use domain::position::FillSource;
 use domain::symbol::{OccSymbol, Settlement};
 use domain::time::UtcNanos;
 
+use crate::settle::has_unbooked_close;
 use crate::{Reconcile, Seen};
 
 impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
@@ -43,8 +44,8 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
                 pending.iter().map(|it| Some((it.series, it.price?))).collect();
             let is_shown = seen.positions.iter().any(|it| combo.has(&it.series) && it.quantity != 0);
             let is_worked = open.iter().any(|it| combo.legs.iter().any(|leg| it.intent.has(&leg.leg.series)));
-            let Some(prices) = prices.filter(|_| !is_shown && !is_worked && !has_unbooked_close(combo, seen))
-            else {
+            let is_unbooked = combo.legs.iter().any(|it| has_unbooked_close(&book, seen, &it.leg.series));
+            let Some(prices) = prices.filter(|_| !is_shown && !is_worked && !is_unbooked) else {
                 continue;
             };
             let written = self
@@ -105,13 +106,4 @@ fn pending(
         status: ExpiryStatus::ExpiredPending,
         at,
     }
-}
-
-/// Whether today's orders of ours closed more of a leg than the books know.
-fn has_unbooked_close(combo: &OwnedCombo, seen: &Seen) -> bool {
-    combo.legs.iter().any(|leg| {
-        let ours = seen.orders.iter().filter(|it| it.tag.is_some());
-        let closes = ours.flat_map(|it| &it.legs).filter(|it| it.series == leg.leg.series && !it.opens);
-        closes.map(|it| u64::from(it.executed)).sum::<u64>() > u64::from(leg.closed)
-    })
 }

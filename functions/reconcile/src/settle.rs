@@ -7,7 +7,7 @@ use domain::calendar::{Session, last_trade};
 use domain::combo::{OwnedCombo, OwnedLeg};
 use domain::expiry::{Expiry, ExpiryStatus, value_at};
 use domain::market::Points;
-use domain::money::{CONTRACT_MULTIPLIER, Side};
+use domain::money::CONTRACT_MULTIPLIER;
 use domain::ports::{BrokerPort as _, Brokers, Clock, DayBook, HandleError, Ledger, Recorded, UserMessage};
 use domain::position::{FillSource, Owned};
 use domain::symbol::{OccSymbol, Settlement};
@@ -55,7 +55,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             let is_shown = seen.positions.iter().any(|it| it.series == series && it.quantity != 0);
             let is_worked = open.iter().any(|it| it.intent.head().series == series);
             let Some(price) = pending.price else { continue };
-            if is_shown || is_worked || has_unbooked_sale(&book, seen, &series) {
+            if is_shown || is_worked || has_unbooked_close(&book, seen, &series) {
                 continue;
             }
             let source = FillSource::Settlement;
@@ -140,11 +140,13 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
     }
 }
 
-/// Whether today's orders of ours sold more of a series than the books know.
-fn has_unbooked_sale(book: &DayBook, seen: &Seen, series: &OccSymbol) -> bool {
-    let of_series = |it: &&Owned| it.series == *series;
-    let booked: u64 = book.owned.iter().filter(of_series).map(|it| u64::from(it.sold)).sum();
+/// Whether today's orders of ours closed more of a series than the books know: of every entry and structure in it, because
+/// an order does not say whose contracts it closed.
+pub(crate) fn has_unbooked_close(book: &DayBook, seen: &Seen, series: &OccSymbol) -> bool {
+    let singles = book.owned.iter().filter(|it| it.series == *series).map(|it| u64::from(it.sold));
+    let legs = book.structures.iter().flat_map(|it| &it.legs).filter(|it| it.leg.series == *series);
+    let booked = singles.sum::<u64>().saturating_add(legs.map(|it| u64::from(it.closed)).sum());
     let ours = seen.orders.iter().filter(|it| it.tag.is_some());
-    let sells = ours.flat_map(|it| &it.legs).filter(|it| it.series == *series && it.side == Side::Sell);
-    sells.map(|it| u64::from(it.executed)).sum::<u64>() > booked
+    let closes = ours.flat_map(|it| &it.legs).filter(|it| it.series == *series && !it.opens);
+    closes.map(|it| u64::from(it.executed)).sum::<u64>() > booked
 }

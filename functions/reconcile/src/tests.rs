@@ -198,6 +198,17 @@ fn a_sale_that_is_not_booked_yet_is_no_settlement() {
 }
 
 #[test]
+fn the_short_leg_of_a_structure_in_its_series_is_no_sale_of_a_long() {
+    let ledger = MemLedger::new();
+    let (view, bought) = run(bought(&ledger));
+    let mut short =
+        order(102, Some(OrderTag { intent: view.intent.head().id, attempt: AttemptNo(2) }), Side::Sell, 2);
+    short.legs[0].opens = true;
+    let done = reconcile(&ledger, &shows(vec![bought, short], 0), at(16, 1, 0), on(), Some(5_612));
+    assert_eq!(done.settled, 1);
+}
+
+#[test]
 fn closes_that_a_flatten_sent_with_the_database_down_are_booked_afterwards() {
     let ledger = MemLedger::new();
     let (_, bought) = run(bought(&ledger));

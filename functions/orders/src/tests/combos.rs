@@ -279,6 +279,19 @@ fn a_wing_without_a_bid_stays_until_its_short_is_bought_back() {
 }
 
 #[test]
+fn a_short_bought_back_before_its_wing_is_no_imbalance_while_its_exit_works() {
+    let bench = Bench::new();
+    let entry = bench.opened(2);
+    let stop = bench.exit(&entry, 1, Action::Stop);
+    let worthless: Quotes = [(10, 20), (0, 5)];
+    bench.spread_lives(6, worthless);
+    assert_eq!(bench.at_broker(), (0, 2));
+    let order = bench.view(stop).attempts[0].broker_order.unwrap();
+    block_on(bench.orders().handle(&Message::BrokerOrder { account: ACCOUNT, order })).unwrap().unwrap();
+    assert!(bench.balance(&entry).is_none() && !bench.has_alert("leg_imbalance:"));
+}
+
+#[test]
 fn before_any_close_the_brokers_positions_are_read_and_what_it_confirms_is_closed() {
     let bench = Bench::new();
     let entry = bench.opened(2);

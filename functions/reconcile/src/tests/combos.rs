@@ -96,6 +96,39 @@ fn a_structure_settles_when_the_broker_shows_none_of_its_legs() {
 }
 
 #[test]
+fn a_structure_settles_although_an_earlier_one_in_its_series_was_closed_by_an_order() {
+    let ledger = MemLedger::new();
+    let (entry, _) = held(&ledger, -2, 2);
+    let account = sample::account(1);
+    let by = domain::combo::Decided {
+        account,
+        origin: Origin::Decision(spread::decision(2)),
+        sequence: 0,
+        at: at(10, 2, 0),
+    };
+    let other = domain::combo::ComboEntry::decided(by, "put_spread", None, 2, entry.terms.clone()).unwrap();
+    run(spread::open(&ledger, &other, 102, at(10, 3, 0))).unwrap();
+    let prices: Vec<_> = spread::legs(1).iter().map(|it| (it.series, Usd::from_cents(50))).collect();
+    let source = domain::position::FillSource::Poll;
+    run(ledger.record_combo_settlement(&account, other.head.id, &prices, at(11, 0, 0), source)).unwrap();
+    let leg = |n: usize, side| BrokerLeg {
+        series: spread::legs(1)[n].series,
+        side,
+        opens: false,
+        quantity: 2,
+        executed: 2,
+        average: Some(Usd::from_cents(50)),
+    };
+    let close = BrokerOrder {
+        legs: vec![leg(0, Side::Buy), leg(1, Side::Sell)],
+        ..super::order(103, Some(OrderTag { intent: other.head.id, attempt: AttemptNo(2) }), Side::Buy, 2)
+    };
+    let shown = Shown { orders: vec![close], ..Shown::default() };
+    let done = reconcile(&ledger, &with(shown), at(16, 7, 0), on(), Some(5_475));
+    assert_eq!(done.settled, 1, "{:?}", differences(&ledger));
+}
+
+#[test]
 fn the_closes_of_a_flatten_without_the_database_are_booked_afterwards() {
     let ledger = MemLedger::new();
     let (entry, shown) = held(&ledger, 0, 0);
