@@ -20,6 +20,8 @@ fn main() -> io::Result<()> {
     let mut out = io::stdout().lock();
     match words.first().map(String::as_str) {
         Some("story") => story(&mut out, number(1).unwrap_or(0), false),
+        #[cfg(feature = "planted")]
+        Some("planted") => planted(&mut out, number(1).unwrap_or(3_000)),
         Some("short") => story(&mut out, number(1).unwrap_or(0), true),
         Some(_) | None => {
             let is_listing = words.iter().any(|it| it == "sites");
@@ -32,6 +34,26 @@ fn main() -> io::Result<()> {
             )
         }
     }
+}
+
+/// Every bug that can be planted, with the sessions it took to find it.
+#[cfg(feature = "planted")]
+fn planted(out: &mut impl io::Write, seeds: u64) -> io::Result<()> {
+    let found = std::sync::Mutex::new(Vec::new());
+    world::trial::many::hunt_all(seeds, 2, |bug, it| {
+        if let Ok(mut found) = found.lock() {
+            found.push((bug, it));
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_default();
+    found.sort_by_key(|it| it.0);
+    for (bug, it) in found {
+        match it {
+            Some((count, it)) => writeln!(out, "{bug:?}: {count}, INV{}: {}", it.invariant, it.what)?,
+            None => writeln!(out, "{bug:?}: not found")?,
+        }
+    }
+    Ok(())
 }
 
 fn told(out: &mut impl io::Write, seed: u64, it: &Violation) -> io::Result<()> {
@@ -72,8 +94,8 @@ fn many(out: &mut impl io::Write, start: u64, seeds: u64, jobs: u64, is_listing:
     let (intents, ready, posted, filled) = (totals.intents, totals.ready, totals.posted, totals.filled);
     writeln!(
         out,
-        "{intents} intents, {ready} approved, {posted} sent, {filled} filled, {} events",
-        totals.events
+        "{intents} intents, {ready} approved, {posted} sent, {filled} filled, {} structures, {} opened, {} events",
+        totals.structures, totals.opened, totals.events
     )?;
     let never: Vec<String> = totals.uncovered().iter().map(|it| it.0.to_string()).collect();
     writeln!(out, "{} places, never killed: {never:?}", totals.port_sites())?;

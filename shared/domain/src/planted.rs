@@ -30,11 +30,13 @@ pub enum Bug {
     FlattenNeverEnds,
     QuantityShrinks,
     UntaggedOrder,
+    WingFirst,
+    ImbalanceKept,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::RetryPost,
         Self::RepostWhenNotFound,
         Self::NoCompareAndSet,
@@ -60,6 +62,8 @@ impl Bug {
         Self::FlattenNeverEnds,
         Self::QuantityShrinks,
         Self::UntaggedOrder,
+        Self::WingFirst,
+        Self::ImbalanceKept,
     ];
 }
 

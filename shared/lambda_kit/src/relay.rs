@@ -12,7 +12,7 @@ pub const DELAY_MAX: Duration = Duration::from_secs(900);
 const ROWS_MAX: u32 = 100;
 /// Rows that are noted together. A relay that dies sends at most so many a second time, and what it sent before stays sent:
 /// messages that are early would otherwise multiply by every relay that does not come to its end.
-const NOTED_TOGETHER: usize = 4;
+const NOTED_TOGETHER: usize = 2;
 
 /// Sends what is due before `now + ahead`, with the rest of its wait as the queue's delay, and notes that it was sent.
 ///

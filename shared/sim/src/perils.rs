@@ -24,7 +24,8 @@ use domain::account::AccountRef;
 use domain::ids::IntentId;
 use domain::kill::KillRow;
 use domain::ports::{
-    Answer, KillFlip, MarkRequest, Marking, NewIntent, Progress, ReconciliationRun, Recorded, Written,
+    Answer, KillFlip, MarkRequest, Marking, Message, NewIntent, Progress, ReconciliationRun, Recorded,
+    Written,
 };
 use domain::secret::Token;
 
@@ -106,6 +107,8 @@ pub trait Witness {
     fn stopped(&self, account: &AccountRef, intent: IntentId) {}
     /// A reconciliation was written.
     fn reconciled(&self, account: &AccountRef, run: &ReconciliationRun) {}
+    /// A message was put down for later.
+    fn later(&self, message: &Message) {}
     /// The kill switch was flipped.
     fn flipped(&self, row: &KillRow, flip: &KillFlip) {}
     /// A request leaves the adapter; whether it arrives is another matter.
@@ -129,6 +132,11 @@ pub struct Perils {
     is_broker_away: Cell<bool>,
     are_alerts_down: Cell<bool>,
     revoked: RefCell<Vec<Token>>,
+    /// Tokens that may be revoked at a call, and those that were.
+    revocable: RefCell<Vec<Token>>,
+    revoked_at_calls: RefCell<Vec<Token>>,
+    /// Whether somebody flips the switch before the next call goes on.
+    is_flipped: Cell<bool>,
     sites: RefCell<BTreeMap<Site, Calls>>,
     fired: RefCell<Vec<Fired>>,
     late: RefCell<Vec<(Duration, Request)>>,
@@ -154,6 +162,9 @@ impl Perils {
             is_broker_away: Cell::new(false),
             are_alerts_down: Cell::new(false),
             revoked: RefCell::default(),
+            revocable: RefCell::default(),
+            revoked_at_calls: RefCell::default(),
+            is_flipped: Cell::new(false),
             sites: RefCell::default(),
             fired: RefCell::default(),
             late: RefCell::default(),
@@ -231,8 +242,38 @@ impl Perils {
         self.revoked.borrow_mut().push(token);
     }
 
+    /// These tokens may be revoked at a call: each has another that takes its place.
+    pub fn may_revoke(&self, tokens: impl IntoIterator<Item = Token>) {
+        self.revocable.borrow_mut().extend(tokens);
+    }
+
+    /// Revokes a token at a call, unless nothing would take its place.
+    fn revoke_in_passing(&self, token: &Token) -> bool {
+        if !self.revocable.borrow().iter().any(|it| it.reveal() == token.reveal()) {
+            return false;
+        }
+        self.revoke(token.clone());
+        self.revoked_at_calls.borrow_mut().push(token.clone());
+        true
+    }
+
+    /// Tokens revoked at calls since the last look.
+    pub fn take_revoked(&self) -> Vec<Token> {
+        self.revoked_at_calls.take()
+    }
+
+    /// Whether the switch is to be flipped before whoever waits goes on.
+    pub fn take_flipped(&self) -> bool {
+        self.is_flipped.take()
+    }
+
     fn is_revoked(&self, token: &Token) -> bool {
         self.revoked.borrow().iter().any(|it| it.reveal() == token.reveal())
+    }
+
+    /// How many perils happened so far.
+    pub fn count(&self) -> usize {
+        self.fired.borrow().len()
     }
 
     /// What happened so far, in order.
@@ -274,10 +315,10 @@ impl Perils {
         let fired = Fired { site, call, peril, amount, task: self.running.get().task };
         self.fired.borrow_mut().push(fired);
         if peril == Peril::KillBefore {
-            self.count(site, |it| it.killed_before = it.killed_before.saturating_add(1));
+            self.note(site, |it| it.killed_before = it.killed_before.saturating_add(1));
         }
         if peril == Peril::KillAfter {
-            self.count(site, |it| it.killed_after = it.killed_after.saturating_add(1));
+            self.note(site, |it| it.killed_after = it.killed_after.saturating_add(1));
         }
         self.told(|it| it.befalls(&fired));
         drawn
@@ -290,6 +331,10 @@ impl Perils {
             Some((Peril::KillBefore, _)) => self.halt(Stop::Killed).await,
             Some((Peril::FreezeBefore, amount)) => self.halt(Stop::For(freeze(amount))).await,
             Some((Peril::Yield, _)) => self.halt(Stop::For(Duration::ZERO)).await,
+            Some((Peril::SwitchFlips, _)) => {
+                self.is_flipped.set(true);
+                self.halt(Stop::For(Duration::ZERO)).await;
+            }
             Some(_) | None => {}
         }
         drawn
@@ -304,7 +349,7 @@ impl Perils {
         }
     }
 
-    fn count(&self, site: Site, change: impl FnOnce(&mut Calls)) {
+    fn note(&self, site: Site, change: impl FnOnce(&mut Calls)) {
         if let Some(calls) = self.sites.borrow_mut().get_mut(&site) {
             change(calls);
         }
@@ -317,7 +362,7 @@ impl Perils {
 }
 
 /// A freeze: some seconds, or past every visibility time-out.
-fn freeze(amount: u32) -> Duration {
+pub fn freeze(amount: u32) -> Duration {
     let amount = u64::from(amount);
     if amount.is_multiple_of(4) {
         Duration::from_secs(185 + amount / 4 % 60)

@@ -155,16 +155,23 @@ fn many(ask: &SimulateArgs) -> anyhow::Result<Totals> {
 #[cfg(feature = "planted")]
 fn planted(seeds: u64, out: &mut impl Write) -> anyhow::Result<()> {
     use domain::planted::Bug;
+    let jobs = std::thread::available_parallelism().context("how many processors are there")?.get();
+    let found = std::sync::Mutex::new(BTreeMap::new());
+    world::trial::many::hunt_all(seeds, jobs, |bug, it| {
+        if let Ok(mut found) = found.lock() {
+            found.insert(bug, it);
+        }
+    });
     let mut took = Vec::new();
-    for bug in Bug::ALL {
-        match world::trial::many::hunt(bug, seeds) {
-            Some((count, violation)) => {
-                writeln!(out, "{bug:?}: {count} sessions, INV{}: {}", violation.invariant, violation.what)?;
+    for (bug, it) in found.into_inner().unwrap_or_default() {
+        let name = format!("{bug:?}");
+        match it {
+            Some((count, it)) => {
+                writeln!(out, "{name:20} {count:5} sessions, INV{}", it.invariant)?;
                 took.push(count);
             }
-            None => writeln!(out, "{bug:?}: not found in {seeds} sessions")?,
+            None => writeln!(out, "{name:20} not found in {seeds} sessions")?,
         }
-        out.flush()?;
     }
     took.sort_unstable();
     let median = took.get(took.len() / 2).copied().unwrap_or(0);

@@ -11,6 +11,8 @@ use jiff::civil::{Date, date, time};
 use sim::broker::Latencies;
 use sim::perils::{Chances, Peril, mixed};
 
+use super::structures::PlannedCombo;
+
 /// Sessions to choose from: ordinary ones, those after the clocks changed, and short ones (FLT21).
 const DATES: [Date; 6] = [
     date(2026, 11, 20),
@@ -149,6 +151,7 @@ pub(crate) struct Course {
     pub(crate) calm_at: UtcNanos,
     pub(crate) end: UtcNanos,
     pub(crate) setups: Vec<Planned>,
+    pub(crate) structures: Vec<PlannedCombo>,
     pub(crate) chances: Chances,
     pub(crate) incidents: Vec<Incident>,
     pub(crate) latencies: Latencies,
@@ -167,6 +170,10 @@ const ELSEWHERE: [u8; 15] = [11, 13, 14, 18, 19, 20, 21, 24, 25, 26, 27, 28, 29,
 /// The rest of the latter.
 const MARKET: [u8; 2] = [33, 34];
 
+/// One seed in eight kills at the first calls of every place, among what brings the rarest of them about.
+const REAPING: u64 = 5;
+const REAPED: [u8; 8] = [3, 9, 11, 12, 14, 17, 20, 25];
+
 /// Every class of the catalogue that a session knows.
 pub fn all_classes() -> BTreeSet<u8> {
     AT_CALLS.into_iter().chain(ELSEWHERE).chain(MARKET).collect()
@@ -176,13 +183,23 @@ impl Course {
     /// What `seed` decides; of the fault classes those in `allowed` alone.
     pub(crate) fn of(seed: u64, allowed: &BTreeSet<u8>) -> Option<Self> {
         let mut draws = Draws::new(seed, 1);
-        let (classes, heavy) = classes(&mut draws, allowed);
+        let (mut classes, mut heavy) = classes(&mut draws, allowed);
+        let is_reaping = seed % 8 == REAPING && allowed.is_superset(&BTreeSet::from(REAPED));
+        if is_reaping {
+            (classes, heavy) = (BTreeSet::from(REAPED), false);
+        }
         let day = draws.below(if classes.contains(&21) { 6 } else { 2 });
         let date = DATES.get(usize::try_from(day).unwrap_or(0)).copied()?;
         let session = Session::of(date).ok().flatten()?;
         let last_entry = session.wall(time(15, 0, 0, 0)).min(session.before_close(20));
         let start = last_entry.minus(ACTIVE).minus(Duration::from_secs(90));
         let setups = setups(&mut draws, start.plus(Duration::from_secs(90)), last_entry);
+        // A stream of their own: what else a seed decides does not depend on them.
+        let structures = super::structures::drawn(
+            &mut Draws::new(seed, 3),
+            start.plus(Duration::from_secs(90)),
+            last_entry,
+        );
         // Before the flatten, within it, or after the close.
         let calm_at = match draws.below(8) {
             0 | 1 => session.before_close(17),
@@ -191,7 +208,13 @@ impl Course {
             6 => session.close.plus(Duration::from_secs(180)),
             _ => session.close.plus(Duration::from_secs(16 * 60)),
         };
-        let incidents = incidents(&mut draws, &classes, &session, start, calm_at);
+        let calm_at = if is_reaping { session.close.plus(Duration::from_secs(16 * 60)) } else { calm_at };
+        let mut incidents = incidents(&mut draws, &classes, &session, start, calm_at);
+        if is_reaping {
+            // The flatten goes on without its database for a while.
+            let at = session.before_close(15).plus(draws.between(Duration::ZERO, Duration::from_secs(240)));
+            incidents.push(Incident { at, what: What::DatabaseDown(draws.seconds(60, 200)) });
+        }
         let lag = |draws: &mut Draws, is: bool, usual: Duration, most: u64| {
             if is { draws.between(usual, Duration::from_millis(most)) } else { usual }
         };
@@ -203,6 +226,7 @@ impl Course {
             ..usual
         };
         let chances = Chances::new(mixed(seed ^ 0x5eed), chances(&mut draws, &classes, heavy));
+        let chances = if is_reaping { chances.reaping() } else { chances };
         Some(Self {
             seed,
             session,
@@ -210,6 +234,7 @@ impl Course {
             calm_at,
             end: session.close.plus(AFTER_CLOSE).max(calm_at.plus(CALM_FOR)),
             setups,
+            structures,
             chances,
             incidents,
             latencies,
@@ -249,7 +274,7 @@ fn chances(draws: &mut Draws, classes: &BTreeSet<u8>, heavy: bool) -> BTreeMap<P
         let usual = 1_000u64 << draws.below(6);
         let usual = usual.saturating_add(draws.below(usual));
         // What ends or stops a process happens to few calls of a session of thousands, or nothing would ever be done.
-        let is_rough = matches!(peril.class(), 7 | 9 | 10 | 12);
+        let is_rough = matches!(peril.class(), 7 | 9 | 10 | 12 | 25 | 28);
         let drawn = match (heavy, is_rough) {
             (true, true) => 100_000,
             (true, false) => 500_000 / siblings(peril),
@@ -274,7 +299,7 @@ fn setups(draws: &mut Draws, from: UtcNanos, until: UtcNanos) -> Vec<Planned> {
         .map(|_| Planned {
             at: from.plus(draws.between(Duration::ZERO, span)),
             direction: if draws.percent(50) { Direction::Long } else { Direction::Short },
-            r: i64::try_from(draws.below(7)).unwrap_or(0).saturating_add(8),
+            r: i64::try_from(draws.below(7)).unwrap_or(0).saturating_add(9),
             steps: steps(draws),
         })
         .collect();
@@ -320,7 +345,7 @@ fn incidents(
         for _ in 0..=draws.below(2) {
             let what = match class {
                 11 if draws.percent(50) => What::Redrive,
-                11 => What::Poison(usize::try_from(draws.below(4)).unwrap_or(0).saturating_add(1)),
+                11 => What::Poison(usize::try_from(draws.below(5)).unwrap_or(0).saturating_add(1)),
                 12 if draws.percent(50) => What::DatabaseDown(draws.seconds(2, 300)),
                 13 => What::DatabaseReadOnly(draws.seconds(2, 90)),
                 14 => {

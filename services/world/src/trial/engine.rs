@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use broker::transport::{Request, Transport as _};
 use domain::kill::KillState;
-use domain::ports::{Message, Queue};
+use domain::ports::{Message, NewIntent, Queue};
+use domain::secret::Token;
 use domain::setup::Setup;
 use domain::symbol::OccSymbol;
 use domain::time::{NANOS_PER_SEC, UtcNanos};
@@ -20,7 +21,7 @@ use super::parts::TrialParts;
 use super::tape::Tape;
 use super::tasks::{self, Ended, Purpose, Task};
 use super::thinned::Thinned;
-use super::{Ask, Outcome};
+use super::{Ask, Outcome, structures};
 use crate::schedule::{self, Scheduled};
 use crate::simulated::{EnrolError, switches};
 
@@ -28,8 +29,10 @@ use crate::simulated::{EnrolError, switches};
 const SWEEP: Duration = Duration::from_secs(1);
 /// After the last fault every intent ends within this.
 pub(super) const ENDS_WITHIN: Duration = Duration::from_secs(300);
-/// A storm: ten times the events of the usual session, because parts keep waking each other.
-pub(super) const EVENTS_MAX: u64 = 70_000;
+/// A token is used for so long after it was read, and what waits for another takes a while.
+const TOKEN_KNOWN_FOR: Duration = Duration::from_secs(100);
+/// A storm: twenty times the events of the usual session, because parts keep waking each other.
+pub(super) const EVENTS_MAX: u64 = 100_000;
 
 /// Something that happens at an instant.
 #[derive(Debug, Clone)]
@@ -38,9 +41,12 @@ pub(super) enum Event {
     Resume(u64),
     Schedule(Scheduled, bool),
     Setup { plan: usize, sequence: u32 },
+    Decision { plan: usize, member: usize, sequence: u32 },
     Incident(usize),
     Over(usize),
-    Flip(usize, KillState),
+    Flip(Option<usize>, KillState),
+    Rotate(usize),
+    HardStop(usize),
     Stands(bool),
     SellsByHand(usize, OccSymbol),
     Late(Box<Request>),
@@ -58,8 +64,8 @@ pub(super) struct Engine {
     pub(super) laws: Rc<Laws>,
     pub(super) tape: Rc<Tape>,
     events: BTreeMap<(UtcNanos, u64, u64), Event>,
-    sequence: u64,
-    tasks: BTreeMap<u64, Task>,
+    pub(super) sequence: u64,
+    pub(super) tasks: BTreeMap<u64, Task>,
     next_task: u64,
     relaying: Option<u64>,
     relay_from: UtcNanos,
@@ -72,9 +78,17 @@ pub(super) struct Engine {
     pub(super) happened: BTreeSet<usize>,
     /// When entries may be refused for a reason of the whole: from, until.
     pub(super) excuses: Vec<(UtcNanos, UtcNanos)>,
+    /// When nothing can be expected of anybody: from, until.
+    pub(super) outages: Vec<(UtcNanos, UtcNanos)>,
+    /// Whether nothing in the session keeps anybody from his work for long.
+    is_undelayed: bool,
+    /// When alerts could be sent again.
+    pub(super) alerts_back_at: UtcNanos,
     /// When the last fault was over.
     pub(super) trouble_until: UtcNanos,
     pub(super) setups: BTreeMap<usize, Setup>,
+    /// What was decided on structures, by plan, member and sequence: written again it is the same.
+    pub(super) decisions: BTreeMap<(usize, usize, u32), NewIntent>,
 }
 
 impl Engine {
@@ -91,9 +105,13 @@ impl Engine {
             parts.members.clone(),
             ask.is_told,
         ));
+        perils.may_revoke(parts.members.iter().map(|it| Token::new(it.token.as_str())));
         perils.tell(Rc::clone(&laws) as Rc<dyn sim::perils::Witness>);
+        let delaying = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 22, 23, 25, 26, 28, 30, 31, 33];
+        let is_undelayed = delaying.iter().all(|it| !course.classes.contains(it));
         let mut engine = Self {
             relay_from: course.start,
+            alerts_back_at: course.start,
             trouble_until: course.start,
             wanted: ask.faults.as_ref().map(|it| it.incidents.clone()),
             course,
@@ -110,7 +128,10 @@ impl Engine {
             delivered: BTreeSet::new(),
             happened: BTreeSet::new(),
             excuses: Vec::new(),
+            outages: Vec::new(),
+            is_undelayed,
             setups: BTreeMap::new(),
+            decisions: BTreeMap::new(),
         };
         engine.plan();
         Ok(engine)
@@ -138,6 +159,15 @@ impl Engine {
             let Some(at) = self.course.setups.get(plan).map(|it| it.at) else { continue };
             self.at(at.minus(Duration::from_secs(5)), Event::Setup { plan, sequence: 0 });
         }
+        let combos: Vec<UtcNanos> = self.course.structures.iter().map(|it| it.at).collect();
+        for (plan, at) in combos.into_iter().enumerate() {
+            for member in 0..self.parts.members.len() {
+                self.at(at, Event::Decision { plan, member, sequence: 0 });
+            }
+        }
+        if let Some(script) = structures::faults_of(&self.course) {
+            self.parts.sandbox.borrow_mut().set_faults(script);
+        }
         for index in 0..self.course.incidents.len() {
             let Some(Incident { at, .. }) = self.course.incidents.get(index) else { continue };
             // Also what is not wanted takes its place, so that the ties of everything else stay what they were.
@@ -162,6 +192,7 @@ impl Engine {
             self.parts.time.advance_to(at);
             self.parts.sandbox.borrow_mut().advance(at);
             self.laws.step();
+            self.looks_after_legs();
             let event = self.events.first_entry().filter(|it| it.key().0 <= at).map(|it| it.remove());
             if let Some(event) = event {
                 self.happen(event);
@@ -194,9 +225,12 @@ impl Engine {
             Event::Resume(task) => self.poll(task),
             Event::Schedule(what, is_sure) => self.fire(what, is_sure),
             Event::Setup { plan, sequence } => self.setup(plan, sequence),
+            Event::Decision { plan, member, sequence } => self.decides(plan, member, sequence),
             Event::Incident(index) => self.incident(index),
             Event::Over(index) => self.over(index),
-            Event::Flip(index, state) => self.flip(index, state),
+            Event::Flip(of, state) => self.flip(of, state),
+            Event::Rotate(member) => self.rotate(member),
+            Event::HardStop(index) => self.looks_after_hard_stop(index),
             Event::Stands(is_halted) => self.stands(is_halted),
             Event::SellsByHand(member, series) => self.sells_by_hand(member, series),
             Event::Late(request) => {
@@ -211,7 +245,10 @@ impl Engine {
                 let delivered = &self.delivered;
                 let is_paged = |prefix: &str| delivered.iter().any(|it| it.starts_with(prefix));
                 // Where nobody bids nothing can be sold, and where no alert can be sent nobody is paged.
-                let is_excused = self.tape.mood().is_without_bids || self.parts.perils.are_alerts_down();
+                let is_down = self.parts.perils.are_alerts_down();
+                let is_excused = self.tape.mood().is_without_bids
+                    || is_down
+                    || self.alerts_back_at >= self.course.session.close;
                 self.laws.open_after_the_close(is_paged, is_excused);
             }
             Event::Liveness => {
@@ -231,6 +268,10 @@ impl Engine {
                 let at = self.now().plus(late);
                 self.trouble_until = self.trouble_until.max(at);
                 self.at(at, Event::Late(Box::new(request)));
+            }
+            self.replace_revoked();
+            for (at, index) in self.laws.take_hard_stops() {
+                self.at(at, Event::HardStop(index));
             }
             let lines = self.parts.sandbox.borrow_mut().take_transcript();
             self.laws.read(&lines);
@@ -290,11 +331,16 @@ impl Engine {
     pub(super) fn spawn(&mut self, actor: &'static str, purpose: Purpose, work: tasks::Work) {
         let id = self.next_task;
         self.next_task = id.saturating_add(1);
-        let skew = self.course.skew_max_ns;
-        let drawn = i64::try_from(mixed(self.course.seed ^ id << 20) >> 24).unwrap_or(0);
-        let skew_ns = drawn.checked_rem(skew.saturating_mul(2).saturating_add(1)).map_or(0, |it| it - skew);
+        let skew_ns = self.skew_of(id);
         self.tasks.insert(id, Task { actor, purpose, skew_ns, work });
         self.poll(id);
+    }
+
+    /// How far the clock of a task's process is off.
+    pub(super) fn skew_of(&self, id: u64) -> i64 {
+        let skew = self.course.skew_max_ns;
+        let drawn = i64::try_from(mixed(self.course.seed ^ id << 20) >> 24).unwrap_or(0);
+        drawn.checked_rem(skew.saturating_mul(2).saturating_add(1)).map_or(0, |it| it - skew)
     }
 
     fn poll(&mut self, id: u64) {
@@ -316,6 +362,9 @@ impl Engine {
                 self.ended(id, task.purpose, None);
             }
             (Poll::Pending, Some(Stop::For(time))) => {
+                if self.parts.perils.take_flipped() {
+                    self.flip_in_passing(id);
+                }
                 let at = self.now().plus(time);
                 self.trouble_until = self.trouble_until.max(at);
                 if task.purpose == Purpose::Relay && time > SWEEP {
@@ -344,6 +393,11 @@ impl Engine {
                 let at = self.now().plus(SWEEP);
                 self.at(at, Event::Setup { plan, sequence });
             }
+            Purpose::Decision { plan, member, sequence } if is_well => self.decided(plan, member, sequence),
+            Purpose::Decision { plan, member, sequence } => {
+                let at = self.now().plus(SWEEP);
+                self.at(at, Event::Decision { plan, member, sequence });
+            }
             Purpose::Relay => {
                 if self.relaying == Some(id) {
                     self.relaying = None;
@@ -352,10 +406,10 @@ impl Engine {
                     self.relay_from = self.now().plus(SWEEP);
                 }
             }
-            Purpose::Control(index, state) => {
+            Purpose::Control(of, state) => {
                 if !is_well {
                     let at = self.now().plus(Duration::from_secs(2));
-                    self.at(at, Event::Flip(index, state));
+                    self.at(at, Event::Flip(of, state));
                 }
             }
         }
@@ -366,6 +420,7 @@ impl Engine {
         if queue == Queue::Alerts {
             if let Ok(Message::Alert { key, level, text }) = wire::message::decode(&delivery.body) {
                 self.laws.tell(|| format!("alert {level}: {text}"));
+                self.laws.told(&key);
                 self.delivered.insert(key);
             }
             self.parts.queues.delete_one(letter);
@@ -376,8 +431,13 @@ impl Engine {
             format!("{} #{id} takes {} ({})", tasks::actor_of(queue), delivery.body, delivery.receives)
         });
         self.laws.works(id, &delivery.body);
+        self.laws.begins(&delivery.body);
+        let replay = self.before_decision(id, queue, &delivery.body);
         let work = tasks::letter(&self.parts, queue, delivery, format!("worker-{id}"));
         self.spawn(tasks::actor_of(queue), Purpose::Letter(letter), work);
+        if let Some(replay) = replay {
+            self.decide_again(id, &replay);
+        }
     }
 
     fn fire(&mut self, what: Scheduled, is_sure: bool) {
@@ -400,6 +460,38 @@ impl Engine {
             let close = (self.now() > self.course.session.close).then(|| self.tape.close());
             let work = tasks::scheduled(&self.parts, what, close, format!("worker-{id}"));
             self.spawn(what.function(), Purpose::Schedule(what), work);
+        }
+    }
+    /// INV7, while the broker answers and nobody stands still.
+    fn looks_after_legs(&self) {
+        if let Some(since) = self.laws.alone_since().filter(|_| self.is_undelayed) {
+            self.laws.stood_alone(since);
+        }
+    }
+
+    /// INV5, a second after a hard stop.
+    fn looks_after_hard_stop(&self, index: usize) {
+        let now = self.now();
+        let since = now.minus(Duration::from_secs(1));
+        // What stops or delays whoever carries the message delays the flatten with it.
+        let delaying: [u8; 11] = [6, 7, 8, 9, 10, 12, 13, 14, 22, 25, 30];
+        let is_direct = delaying.iter().all(|it| !self.course.classes.contains(it));
+        if is_direct && !self.outages.iter().any(|(from, until)| *from <= now && since <= *until) {
+            self.laws.hard_stop_began(index);
+        }
+    }
+
+    /// Tokens that were revoked as an order left: their members store others.
+    fn replace_revoked(&mut self) {
+        for token in self.parts.perils.take_revoked() {
+            let Some(member) = self.parts.members.iter().position(|it| it.token == token.reveal()) else {
+                continue;
+            };
+            let drawn = mixed(self.course.seed ^ self.sequence);
+            let until = self.now().plus(Duration::from_secs(20 + drawn % 300));
+            self.excuses.push((self.now(), until.plus(TOKEN_KNOWN_FOR)));
+            self.trouble_until = self.trouble_until.max(until);
+            self.at(until, Event::Rotate(member));
         }
     }
 }

@@ -9,11 +9,12 @@ use domain::ports::{CredentialChange, KillFlip, Ledger as _, Queue, Secrets as _
 use domain::secret::Token;
 use domain::symbol::{OccSymbol, Underlying};
 use domain::time::UtcNanos;
+use sim::broker::faults::FaultScript;
 use sim::broker::{ForeignOrder, LegSide, OrderType};
 use sim::conformance::block_on;
-use sim::perils::Database;
+use sim::perils::{Database, mixed};
 
-use super::course::What;
+use super::course::{Incident, What};
 use super::engine::{Engine, Event};
 use super::parts::second_token;
 use super::tasks::{self, Purpose};
@@ -23,7 +24,7 @@ const HALT_TOLD_AFTER: Duration = Duration::from_secs(45);
 const REOPENING_TOLD_AFTER: Duration = Duration::from_secs(30);
 
 /// Bodies that are not ours to work: the first of an older schema, the others broken, unknown or misdirected.
-const POISON: [(Queue, &str); 5] = [
+const POISON: [(Queue, &str); 6] = [
     (Queue::Entries, r#"{"version":0,"type":"step"}"#),
     (Queue::Transitions, r#"{"version":9,"type":"transition"}"#),
     (Queue::Exits, "this is no message"),
@@ -32,6 +33,7 @@ const POISON: [(Queue, &str); 5] = [
         r#"{"version":1,"type":"transition","setup":"00000000000000000000000000","sequence":2,"tries":0}"#,
     ),
     (Queue::Entries, r#"{"version":1,"type":"alert","key":"k","level":"info","text":"t"}"#),
+    (Queue::Flatten, r#"{"version":1,"type":"alert","key":"k","level":"info","text":"t"}"#),
 ];
 
 impl Engine {
@@ -72,9 +74,9 @@ impl Engine {
             }
             What::WideClose => self.tape.set_mood(|it| it.is_wide = true),
             What::NoBids => self.tape.set_mood(|it| it.is_without_bids = true),
-            What::Flip { state, held, .. } => {
+            What::Flip { state, held, of } => {
                 let now = self.now();
-                self.at(now, Event::Flip(index, state));
+                self.at(now, Event::Flip(of, state));
                 self.ends(index, held, true);
             }
             What::Revoked { member, rotated } => {
@@ -97,6 +99,11 @@ impl Engine {
     fn ends(&mut self, index: usize, time: Duration, is_excuse: bool) {
         let now = self.now();
         let until = now.plus(time).min(self.course.calm_at.max(now));
+        let is_flip =
+            matches!(self.course.incidents.get(index), Some(Incident { what: What::Flip { .. }, .. }));
+        if is_excuse && !is_flip {
+            self.outages.push((now, until.plus(Duration::from_secs(100))));
+        }
         if is_excuse {
             self.excuses.push((now, until.plus(Duration::from_secs(40))));
         }
@@ -111,7 +118,10 @@ impl Engine {
         match what {
             What::DatabaseDown(_) | What::DatabaseReadOnly(_) => perils.set_database(Database::Up),
             What::BrokerAway(_) => perils.set_broker_away(false),
-            What::AlertsDown(_) => perils.set_alerts_down(false),
+            What::AlertsDown(_) => {
+                perils.set_alerts_down(false);
+                self.alerts_back_at = self.now();
+            }
             What::Halt(_) => {
                 self.tape.set_mood(|it| it.is_halted = false);
                 let told_at = self.now().plus(REOPENING_TOLD_AFTER);
@@ -119,9 +129,9 @@ impl Engine {
                 self.at(told_at, Event::Stands(false));
             }
             What::IndexSilent(_) => self.tape.set_mood(|it| it.is_index_silent = false),
-            What::Flip { .. } => {
+            What::Flip { of, .. } => {
                 let now = self.now();
-                self.at(now, Event::Flip(index, KillState::Normal));
+                self.at(now, Event::Flip(of, KillState::Normal));
             }
             What::Revoked { member, .. } => self.rotate(member),
             What::WideClose | What::NoBids | What::ByHand { .. } | What::Poison(_) | What::Redrive => {}
@@ -147,7 +157,7 @@ impl Engine {
     }
 
     /// The member stores another token, as the function `credentials` would write it.
-    fn rotate(&self, member: usize) {
+    pub(super) fn rotate(&self, member: usize) {
         let Some(member) = self.parts.members.get(member) else { return };
         let credential = BrokerCredential {
             account: member.account,
@@ -263,20 +273,27 @@ impl Engine {
     pub(super) fn calm(&mut self) {
         self.laws.tell(|| "from now on nothing goes wrong".to_owned());
         self.parts.perils.calm();
+        self.parts.sandbox.borrow_mut().set_faults(FaultScript::default());
         self.is_calm = true;
         self.trouble_until = self.trouble_until.max(self.now());
         self.expect_liveness();
     }
-    pub(super) fn flip(&mut self, index: usize, state: KillState) {
-        let Some(scope) = self.scope_of(index) else { return };
-        let work = tasks::flip(&self.parts, scope, state);
-        self.spawn("control", Purpose::Control(index, state), work);
+    /// The operator flips the switch for one member, or for all.
+    pub(super) fn flip(&mut self, of: Option<usize>, state: KillState) {
+        let user = of.and_then(|it| self.parts.members.get(it)).map(|it| KillScope::User(it.account.user));
+        let work = tasks::flip(&self.parts, user.unwrap_or(KillScope::Global), state);
+        self.spawn("control", Purpose::Control(of, state), work);
     }
 
-    fn scope_of(&self, index: usize) -> Option<KillScope> {
-        if let What::Flip { of: Some(member), .. } = self.course.incidents.get(index)?.what {
-            return Some(KillScope::User(self.parts.members.get(member)?.account.user));
-        }
-        Some(KillScope::Global)
+    /// The operator's hand is faster than the worker that was about to mark an entry, and lets go a little later.
+    pub(super) fn flip_in_passing(&mut self, task: u64) {
+        let drawn = mixed(self.course.seed ^ task << 24);
+        let of = [None, Some(0), Some(1)].get(usize::try_from(drawn % 3).unwrap_or(0)).copied().flatten();
+        let state = if drawn >> 8 & 1 == 0 { KillState::NoEntries } else { KillState::SafeMode };
+        let (now, until) = (self.now(), self.now().plus(Duration::from_secs(5 + (drawn >> 16) % 20)));
+        self.excuses.push((now, until.plus(Duration::from_secs(40))));
+        self.trouble_until = self.trouble_until.max(until);
+        self.flip(of, state);
+        self.at(until, Event::Flip(of, KillState::Normal));
     }
 }

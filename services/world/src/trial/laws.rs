@@ -2,27 +2,32 @@
 //! transcript, and of the whole when it has come to rest.
 
 mod broker;
+mod entry;
+mod prompt;
 mod requests;
 mod rest;
 mod states;
+mod structures;
 mod witness;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use domain::ids::{IntentId, OrderTag, SetupId};
-use domain::intent::{IntentState, OpeningIntent};
 use domain::money::{Side, Usd};
 use domain::ports::{Clock as _, IntentView};
 use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
-use sim::broker::Sandbox;
+use sim::broker::{OrderType, Sandbox};
 use sim::ledger::MemLedger;
 
 pub(crate) use rest::Entries;
 
+use entry::Entry;
 use states::{Kept, backwards, kept};
+use structures::Structure;
 
 use super::tape::Tape;
 use crate::simulated::{Member, VirtualClock};
@@ -47,11 +52,12 @@ struct Marked {
     opens: bool,
 }
 
-/// What an entry was decided as.
+/// A hard stop, and the accounts with something to close whose flatten has not begun.
 #[derive(Debug, Clone)]
-struct Entry {
-    intent: OpeningIntent,
-    state: IntentState,
+struct HardStop {
+    at: UtcNanos,
+    waiting: BTreeSet<usize>,
+    is_scheduled: bool,
 }
 
 /// An order at the broker.
@@ -60,6 +66,13 @@ struct Order {
     tag: Option<OrderTag>,
     is_foreign: bool,
     account: usize,
+    kind: OrderType,
+    legs: Vec<OrderLeg>,
+}
+
+/// A leg of an order.
+#[derive(Debug, Clone, Copy)]
+struct OrderLeg {
     series: OccSymbol,
     side: Side,
     executed: u32,
@@ -67,11 +80,20 @@ struct Order {
     tiers: [u32; 2],
 }
 
-/// What an account holds of a series: ours by tag, and everything.
+/// What an account holds of a series: ours by tag, bought and sold, and everything.
 #[derive(Debug, Clone, Copy, Default)]
 struct Held {
-    ours: i64,
+    long: i64,
+    short: i64,
     all: i64,
+}
+
+impl Held {
+    /// What of ours is there, below zero when short: no more than the broker shows on that side.
+    fn ours(&self) -> i64 {
+        let net = self.long.saturating_sub(self.short);
+        if net > 0 { net.min(self.all).max(0) } else { net.max(self.all).min(0) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -82,18 +104,28 @@ struct Seen {
     posted: BTreeMap<OrderTag, u32>,
     accepted: BTreeSet<OrderTag>,
     orders: BTreeMap<u64, Order>,
+    /// Contracts executed by intent, over all its series, and by intent and series.
     executed: BTreeMap<IntentId, u32>,
+    executed_of: BTreeMap<(IntentId, OccSymbol), u32>,
+    structures: BTreeMap<IntentId, Structure>,
     held: BTreeMap<(usize, OccSymbol), Held>,
     /// What our orders brought each account, charges taken.
     flows: BTreeMap<usize, Usd>,
-    /// Accounts in which somebody traded by hand.
-    by_hand: BTreeSet<usize>,
+    /// What somebody sold by hand.
+    by_hand: BTreeSet<(usize, OccSymbol)>,
     /// Tasks whose connection to the books broke.
     broken: BTreeSet<u64>,
     /// Intents some call of whose own steps met a peril.
     hit: BTreeSet<IntentId>,
-    /// When a worker of orders met a peril: it may have held an account's lease for a while.
-    hits: Vec<UtcNanos>,
+    /// When somebody on the way of an entry met a peril, and until when others may have waited for it.
+    hits: Vec<(UtcNanos, UtcNanos)>,
+    /// Requests that change orders, by account: since when the minute counts, and how many.
+    windows: BTreeMap<String, (UtcNanos, u32)>,
+    hard_stops: Vec<HardStop>,
+    /// Alerts, when they were due and how long they took.
+    alerts: BTreeMap<String, UtcNanos>,
+    alerted: BTreeSet<String>,
+    delays: Vec<Duration>,
     signals: BTreeMap<SetupId, UtcNanos>,
     /// Open at the close, to be paged.
     left_open: Vec<(usize, OccSymbol, i64)>,
@@ -222,6 +254,11 @@ impl Laws {
         });
         let open: Vec<_> = open.collect();
         self.violated(0, format!("a storm: more than {most} events, with these intents at work: {open:?}"));
+    }
+
+    /// INV13.
+    pub(crate) fn decided_otherwise(&self, what: &str) {
+        self.violated(13, what);
     }
 
     /// Refusing is no proof.

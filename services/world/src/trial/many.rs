@@ -25,10 +25,18 @@ pub struct Totals {
     pub posted: u64,
     /// Of these, those that executed.
     pub filled: u64,
+    /// Structures that were decided on.
+    pub structures: u64,
+    /// Of these, those of which something executed.
+    pub opened: u64,
     /// Order requests that left.
     pub posts: u64,
     /// Executions at the broker.
     pub fills: u64,
+    /// Alerts that were delivered.
+    pub alerts: u64,
+    /// Of these, those that took more than five seconds.
+    pub alerts_late: u64,
     /// Events worked.
     pub events: u64,
     /// Faults that happened, by class.
@@ -49,8 +57,12 @@ impl Totals {
         sum(&mut self.ready, outcome.ready);
         sum(&mut self.posted, outcome.posted);
         sum(&mut self.filled, outcome.filled);
+        sum(&mut self.structures, outcome.structures);
+        sum(&mut self.opened, outcome.opened);
         sum(&mut self.posts, outcome.posts);
         sum(&mut self.fills, outcome.fills);
+        sum(&mut self.alerts, outcome.alerts);
+        sum(&mut self.alerts_late, outcome.alerts_late);
         sum(&mut self.events, outcome.events);
         self.violations.extend(outcome.violations.iter().map(|it| (outcome.seed, it.clone())));
         for (class, count) in &outcome.fired {
@@ -67,7 +79,23 @@ impl Totals {
 
     /// Adds other sessions.
     pub fn merge(&mut self, other: Self) {
-        let Self { seeds, quiet, intents, ready, posted, filled, posts, fills, events, hash, .. } = other;
+        let Self {
+            seeds,
+            quiet,
+            intents,
+            ready,
+            posted,
+            filled,
+            structures,
+            opened,
+            posts,
+            fills,
+            events,
+            alerts,
+            alerts_late,
+            hash,
+            ..
+        } = other;
         let sum = |to: &mut u64, more: u64| *to = to.saturating_add(more);
         for (to, more) in [
             (&mut self.seeds, seeds),
@@ -76,9 +104,13 @@ impl Totals {
             (&mut self.ready, ready),
             (&mut self.posted, posted),
             (&mut self.filled, filled),
+            (&mut self.structures, structures),
+            (&mut self.opened, opened),
             (&mut self.posts, posts),
             (&mut self.fills, fills),
             (&mut self.events, events),
+            (&mut self.alerts, alerts),
+            (&mut self.alerts_late, alerts_late),
         ] {
             sum(to, more);
         }
@@ -126,6 +158,30 @@ pub fn hunt(bug: domain::planted::Bug, seeds_max: u64) -> Option<(u64, Violation
     });
     domain::planted::plant(None);
     found
+}
+
+/// Hunts every bug that can be planted, on `jobs` threads, each in at most `seeds_max` sessions. `found` is told of each as
+/// it is done.
+#[cfg(feature = "planted")]
+pub fn hunt_all(
+    seeds_max: u64,
+    jobs: usize,
+    found: impl Fn(domain::planted::Bug, Option<(u64, Violation)>) + Sync,
+) {
+    let next = AtomicU64::new(0);
+    let worker = || {
+        loop {
+            let place = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
+            let Some(bug) = domain::planted::Bug::ALL.get(place) else { break };
+            found(*bug, hunt(*bug, seeds_max));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..jobs.max(1) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
 }
 
 /// Runs the seeds from `start` on, on `jobs` threads. `progress` is told how many are done, now and then.

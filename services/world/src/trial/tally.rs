@@ -51,8 +51,12 @@ impl Engine {
             ready: entries.ready,
             posted: entries.posted,
             filled: entries.filled,
+            structures: entries.structures,
+            opened: entries.opened,
             posts: self.laws.posts(),
             fills: self.laws.fills(),
+            alerts: self.laws.alerts().0,
+            alerts_late: self.laws.alerts().1,
             events: self.laws.steps(),
             fired: by_class,
             incidents: self.told_incidents(),
@@ -81,8 +85,13 @@ impl Engine {
         if is_direct && let Some(first) = unsent.first() {
             self.laws.refused(&format!("{} approved entries were not sent; {first}", unsent.len()));
         }
-        // A dozen entries are few: one session may fill less than the six in ten of all of them together.
-        if is_quiet && entries.filled.saturating_mul(10) < entries.ready.saturating_mul(4) {
+        if is_direct && !self.course.classes.contains(&29) && self.laws.alerts().1 > 0 {
+            self.laws.told_late(self.laws.alerts().1);
+        }
+        // A dozen entries are few: one session may fill less than the six in ten of all of them together, and of a handful
+        // nothing can be said.
+        let is_enough = entries.ready >= 10;
+        if is_quiet && is_enough && entries.filled.saturating_mul(10) < entries.ready.saturating_mul(4) {
             self.laws.refused(&format!("{} of {} approved entries filled", entries.filled, entries.ready));
         }
     }

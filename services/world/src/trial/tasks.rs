@@ -8,7 +8,7 @@ use control::Control;
 use domain::chain::{ChainRow, ChainSnapshot};
 use domain::kill::{KillScope, KillState};
 use domain::market::Points;
-use domain::ports::{Ledger, LedgerError, Queue};
+use domain::ports::{Ledger, LedgerError, NewIntent, Queue};
 use domain::setup::TransitionRecord;
 use domain::symbol::Underlying;
 use ingester::account_stream;
@@ -28,12 +28,14 @@ pub(super) enum Purpose {
     Schedule(Scheduled),
     /// A step of a planned setup.
     Setup { plan: usize, sequence: u32 },
+    /// What a member decides on a structure.
+    Decision { plan: usize, member: usize, sequence: u32 },
     /// A frame of an account stream.
     Frame,
     /// The outbox.
     Relay,
     /// The operator's hand.
-    Control(usize, KillState),
+    Control(Option<usize>, KillState),
 }
 
 /// How a task ended.
@@ -133,6 +135,12 @@ pub(super) fn step(parts: &Rc<TrialParts>, step: Step) -> Work {
         .await;
         Ended::of(&written)
     })
+}
+
+/// A decision on a structure is recorded, as every strategy does.
+pub(super) fn decide(parts: &Rc<TrialParts>, new: NewIntent) -> Work {
+    let parts = Rc::clone(parts);
+    Box::pin(async move { Ended::of(&parts.ledger().record_intent(&new).await) })
 }
 
 /// The operator flips the switch.

@@ -25,9 +25,9 @@ fn a_session_without_faults_sends_what_it_approves_and_most_of_it_fills() {
 fn the_same_seed_is_the_same_session() {
     let classes = all_classes();
     let hash = |seed| run(&Ask { seed, classes: classes.clone(), is_told: false, faults: None }).hash;
-    let (first, second): (Vec<_>, Vec<_>) = ((0..20).map(hash).collect(), (0..20).map(hash).collect());
+    let (first, second): (Vec<_>, Vec<_>) = ((0..100).map(hash).collect(), (0..100).map(hash).collect());
     assert_eq!(first, second);
-    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 20);
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 100);
 }
 
 #[test]
@@ -48,6 +48,39 @@ fn sessions_with_every_fault_break_no_invariant_and_still_trade() {
     assert_eq!(never, Vec::<u8>::new(), "classes that never happened");
     assert!(totals.posted * 2 >= totals.ready, "{} of {} sent", totals.posted, totals.ready);
     assert!(totals.filled * 10 >= totals.posted * 6, "{} of {} filled", totals.filled, totals.posted);
+    assert!(totals.opened * 5 >= totals.structures, "{} of {} opened", totals.opened, totals.structures);
+}
+
+#[test]
+fn structures_are_opened_closed_and_flattened_in_sessions_without_faults() {
+    let (mut decided, mut opened) = (0, 0);
+    for seed in 0..40 {
+        let outcome = run(&ask(seed, &[]));
+        assert_eq!(outcome.violations, [], "seed {seed}");
+        decided += outcome.structures;
+        opened += outcome.opened;
+    }
+    assert!(decided >= 40 && opened * 10 >= decided * 6, "{opened} of {decided} opened");
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn a_failing_session_shrinks_to_fewer_faults_that_still_break_it() {
+    use domain::planted::{Bug, plant};
+    plant(Some(Bug::RetryPost));
+    let classes = all_classes();
+    let failing = (0..400).find_map(|seed| {
+        let ask = Ask { seed, classes: classes.clone(), is_told: false, faults: None };
+        let outcome = run(&ask);
+        (!outcome.violations.is_empty()).then_some((ask, outcome))
+    });
+    let (ask, failed) = failing.expect("a session that finds the bug");
+    let short = shrink(&ask, &failed).expect("its faults alone break it");
+    assert!(short.faults.len() < failed.faults.len(), "{} of {}", short.faults.len(), failed.faults.len());
+    let again = run(&Ask { faults: Some(short.faults.clone()), ..ask });
+    let invariant = |it: &Outcome| it.violations.first().map(|it| it.invariant);
+    assert_eq!((invariant(&again), again.hash), (invariant(&failed), short.outcome.hash));
+    plant(None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What of a structure is closed next. One order works at a time; after each the question is asked again.
 
 use super::held::{LegHeld, excess, whole_units};
+use crate::planted::{self, Bug};
 use crate::symbol::Right;
 
 /// What one closing order takes.
@@ -29,7 +30,8 @@ pub enum Order {
 pub fn next(held: &[LegHeld], units: u32, order: Order, is_wing_unbid: bool) -> Option<Piece> {
     let whole = whole_units(held).min(units);
     let over = excess(held).first().copied().map(Piece::Leg);
-    let unit = match held.iter().find(|it| it.is_short() && is_wing_unbid) {
+    let is_first = |it: &&LegHeld| it.is_short() != planted::is(Bug::WingFirst) && is_wing_unbid;
+    let unit = match held.iter().find(is_first) {
         Some(short) if whole > 0 => {
             let contracts = whole.saturating_mul(short.leg.ratio);
             Some(Piece::Leg(LegHeld { contracts, ..*short }))

@@ -22,6 +22,8 @@ impl std::fmt::Display for Site {
 pub enum Port {
     /// The books, reading or writing.
     Ledger,
+    /// The books: the mark that allows a request.
+    Mark,
     /// The broker: placing an order.
     Place,
     /// The broker: changing or cancelling one.
@@ -97,6 +99,10 @@ pub enum Peril {
     TimerTwice,
     /// A schedule fires a minute late (FLT22).
     TimerLate,
+    /// The member's token is revoked as the order leaves (FLT25).
+    TokenRefused,
+    /// The operator flips the switch between a decision and its mark (FLT28).
+    SwitchFlips,
     /// Strikes are missing from a chain (FLT24).
     StrikesMissing,
     /// Series of another root, settled in the morning, stand in the chain beside ours (FLT34).
@@ -105,7 +111,7 @@ pub enum Peril {
 
 impl Peril {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::KillBefore,
         Self::KillAfter,
         Self::FreezeBefore,
@@ -132,6 +138,8 @@ impl Peril {
         Self::TimerLost,
         Self::TimerTwice,
         Self::TimerLate,
+        Self::TokenRefused,
+        Self::SwitchFlips,
         Self::StrikesMissing,
         Self::OtherRoots,
     ];
@@ -156,6 +164,8 @@ impl Peril {
             Self::BadQuote => 23,
             Self::LetterLost => 30,
             Self::TimerLost | Self::TimerTwice | Self::TimerLate => 22,
+            Self::TokenRefused => 25,
+            Self::SwitchFlips => 28,
             Self::StrikesMissing => 24,
             Self::OtherRoots => 34,
         }
@@ -190,6 +200,8 @@ impl Peril {
             Self::TimerLost => "schedule missed",
             Self::TimerTwice => "schedule fired twice",
             Self::TimerLate => "schedule a minute late",
+            Self::TokenRefused => "token revoked as the order leaves",
+            Self::SwitchFlips => "switch flipped before the mark",
             Self::StrikesMissing => "strikes missing",
             Self::OtherRoots => "morning series in the chain",
         }
@@ -208,6 +220,8 @@ impl Peril {
             Self::ErrorAfterEffect | Self::ErrorWithoutEffect | Self::TooMany | Self::SlowAnswer => is_broker,
             Self::LateArrival => matches!(port, Port::Place | Port::Change),
             Self::BodyErrors => matches!(port, Port::Place | Port::Change),
+            Self::TokenRefused => matches!(port, Port::Place),
+            Self::SwitchFlips => matches!(port, Port::Mark),
             Self::Race => matches!(port, Port::Change),
             Self::BadQuote => matches!(port, Port::Quotes),
             Self::LetterLost | Self::LetterTwice | Self::LetterLate => matches!(port, Port::Letter),
@@ -225,10 +239,13 @@ pub struct Chances {
     ppm: BTreeMap<Peril, u32>,
     /// Upper bounds of the draws by port, so that one draw decides: (bound, peril).
     ladders: BTreeMap<Port, Vec<(u32, Peril)>>,
+    /// Whether the first calls of each site die, one in four.
+    is_reaping: bool,
 }
 
-const PORTS: [Port; 10] = [
+const PORTS: [Port; 11] = [
     Port::Ledger,
+    Port::Mark,
     Port::Place,
     Port::Change,
     Port::Quotes,
@@ -263,7 +280,13 @@ impl Chances {
             (port, rungs.collect())
         };
         let ladders = PORTS.into_iter().map(ladder).collect();
-        Self { seed, ppm, ladders }
+        Self { seed, ppm, ladders, is_reaping: false }
+    }
+
+    /// The first calls of each site die, one in four before their effect or after it: so that every place is met, the rarest
+    /// too.
+    pub fn reaping(self) -> Self {
+        Self { is_reaping: true, ..self }
     }
 
     /// The peril of one call, with its amount.
@@ -274,6 +297,13 @@ impl Chances {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         let bits = mixed(hash ^ u64::from(call).wrapping_mul(0xd6e8_feb8_6659_fd93));
+        if self.is_reaping && call <= FIRST_CALLS && Peril::KillBefore.befalls(port) {
+            match mixed(bits ^ 0x0dea_d000) % 8 {
+                0 => return Some((Peril::KillBefore, 0)),
+                1 => return Some((Peril::KillAfter, 0)),
+                _ => {}
+            }
+        }
         let drawn = u32::try_from(bits % MILLION).unwrap_or(u32::MAX);
         // The first calls of a site meet more than the many that follow: what is rarely called is met as well.
         let drawn = if call < FIRST_CALLS { drawn / FIRST_CALLS_MORE } else { drawn };

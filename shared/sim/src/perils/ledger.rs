@@ -60,7 +60,8 @@ macro_rules! perilous {
     ($($access:ident $name:ident($($argument:ident: $type:ty),*) -> $answer:ty
         $({ |$seen:pat_param, $told:ident| $tell:expr })?;)*) => {
         $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, LedgerError> {
-            let peril = self.perils.enter(stringify!($name), Port::Ledger).await;
+            let port = if stringify!($name) == "mark_submitting" { Port::Mark } else { Port::Ledger };
+            let peril = self.perils.enter(stringify!($name), port).await;
             let unavailable = |why: &str| {
                 Err(LedgerError::Unavailable { what: stringify!($name), why: why.to_owned() })
             };
@@ -121,7 +122,7 @@ impl<L: Ledger> Ledger for PerilousLedger<L> {
         Write record_progress(progress: &Progress) -> Written { |it, told| told.progressed(it, progress) };
         Write request_stop(account: &AccountRef, intent: IntentId, at: UtcNanos) -> ()
             { |(), told| told.stopped(account, intent) };
-        Write send_later(queue: Queue, message: &Message, due_at: UtcNanos) -> ();
+        Write send_later(queue: Queue, message: &Message, due_at: UtcNanos) -> () { |(), told| told.later(message) };
         Read due_outbox(now: UtcNanos, limit: u32) -> Vec<OutboxRow>;
         Read next_due() -> Option<UtcNanos>;
         Write mark_sent(ids: &[i64], at: UtcNanos) -> ();

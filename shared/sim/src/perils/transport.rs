@@ -95,6 +95,7 @@ impl<T: Transport> Transport for PerilousTransport<T> {
                 self.perils.told(|it| it.races(request));
                 self.inner.send(request).await
             }
+            Peril::TokenRefused if self.perils.revoke_in_passing(&request.token) => Ok(refused_token()),
             Peril::BadQuote => Ok(spoiled(self.inner.send(request).await?, amount)),
             Peril::KillBefore
             | Peril::FreezeBefore
@@ -111,6 +112,8 @@ impl<T: Transport> Transport for PerilousTransport<T> {
             | Peril::TimerLost
             | Peril::TimerTwice
             | Peril::TimerLate
+            | Peril::TokenRefused
+            | Peril::SwitchFlips
             | Peril::StrikesMissing
             | Peril::OtherRoots => {
                 let reply = self.inner.send(request).await;

@@ -5,7 +5,8 @@ use domain::money::{CONTRACT_MULTIPLIER, Price, Side, TickGrid, Usd};
 use domain::symbol::OccSymbol;
 use sim::broker::{AcceptedLeg, FilledLeg, LegSide, OrderType, TranscriptEvent, TranscriptLine};
 
-use super::{Held, Laws, Order, short};
+use super::entry::Bound;
+use super::{Held, Laws, Order, OrderLeg, short};
 
 impl Laws {
     /// Reads lines, each once and in order.
@@ -80,12 +81,10 @@ impl Laws {
         legs: &[AcceptedLeg],
     ) {
         let parsed = tag.and_then(OrderTag::parse);
-        let Some((leg, series)) = legs.first().and_then(|it| Some((it, *it.instrument.series()?))) else {
+        let Some(leg) = legs.first().filter(|it| it.instrument.series().is_some()) else {
             return;
         };
-        if is_foreign {
-            self.seen.borrow_mut().by_hand.insert(account);
-        } else {
+        if !is_foreign {
             match parsed {
                 None => self.violated(3, format!("order {order} carries {tag:?}, which is no tag of ours")),
                 Some(tag) => {
@@ -102,37 +101,54 @@ impl Laws {
             if legs.len() == 1 && leg.side == LegSide::SellToOpen {
                 self.violated(10, format!("order {order} sells to open"));
             }
+            if let Some(tag) = parsed {
+                self.ordered(tag, order, legs);
+            }
         }
+        let leg = |it: &AcceptedLeg| {
+            let series = *it.instrument.series()?;
+            Some(OrderLeg { series, side: it.side.side(), executed: 0, tiers: [0; 2] })
+        };
         let row = Order {
             tag: parsed.filter(|_| !is_foreign),
             is_foreign,
             account,
-            series,
-            side: leg.side.side(),
-            executed: 0,
-            tiers: [0; 2],
+            kind,
+            legs: legs.iter().filter_map(leg).collect(),
         };
         self.seen.borrow_mut().orders.insert(order, row);
     }
 
     /// INV12: on the grid, and an entry not beyond its bound.
     fn priced(&self, order: u64, price: Option<Price>) {
-        let (Some(price), Some((series, worst))) = (price, self.bound(order)) else { return };
-        let grid = TickGrid::single_leg(&series.root, series.expiry);
-        if !grid.holds(price) || price == Price::ZERO {
+        let Some(price) = price else { return };
+        let (is_on_grid, is_beyond) = {
+            let seen = self.seen.borrow();
+            let Some(row) = seen.orders.get(&order) else { return };
+            let (Some(tag), Some(first)) = (row.tag, row.legs.first()) else { return };
+            let (root, day) = (first.series.root, self.tape.session().date);
+            let is_net = row.legs.len() > 1;
+            let grid =
+                if is_net { TickGrid::net(&root, false, day) } else { TickGrid::single_leg(&root, day) };
+            // A net may be nothing at all; a single price may not.
+            let is_on_grid = grid.holds(price) && (is_net || price != Price::ZERO);
+            let is_beyond = match seen.entries.get(&tag.intent).map(|it| &it.bound) {
+                Some(Bound::Single { worst, .. }) => first.side == Side::Buy && price > *worst,
+                Some(Bound::Structure { worst, .. }) => {
+                    let cents = i64::from(price.cents());
+                    let net = if row.kind == OrderType::Credit { cents.saturating_neg() } else { cents };
+                    net > worst.cents()
+                }
+                None => false,
+            };
+            (is_on_grid, is_beyond)
+        };
+        if !is_on_grid {
             self.violated(12, format!("order {order} at {price}, off the grid"));
         }
-        if worst.is_some_and(|it| price > it) {
-            self.violated(12, format!("order {order} at {price}, beyond its bound {worst:?}"));
+        if is_beyond {
+            self.violated(12, format!("order {order} at {price}, beyond its bound"));
         }
-    }
-
-    fn bound(&self, order: u64) -> Option<(OccSymbol, Option<Price>)> {
-        let seen = self.seen.borrow();
-        let row = seen.orders.get(&order)?;
-        let tag = row.tag?;
-        let worst = seen.entries.get(&tag.intent).map(|it| it.intent.worst);
-        Some((row.series, worst.filter(|_| row.side == Side::Buy)))
     }
 
     /// INV15: what was placed by hand is nobody's but its owner's.
@@ -146,49 +162,74 @@ impl Laws {
     fn filled(&self, account: &str, order: u64, legs: &[FilledLeg]) {
         let account = self.index(account);
         let mut wrong = Vec::new();
+        let tagged;
         {
             let mut seen = self.seen.borrow_mut();
             seen.fills = seen.fills.saturating_add(1);
             let Some(row) = seen.orders.get_mut(&order) else { return };
-            let part = legs.iter().map(|it| it.quantity).max().unwrap_or(0);
-            row.executed = row.executed.saturating_add(part);
-            let is_low = legs.iter().all(|it| it.price < Price::from_cents(100));
-            let [low, high] = &mut row.tiers;
-            let tier = if is_low { low } else { high };
-            *tier = tier.saturating_add(part);
+            for part in legs {
+                let Some(own) = row.legs.iter_mut().find(|it| part.instrument.series() == Some(&it.series))
+                else {
+                    continue;
+                };
+                own.executed = own.executed.saturating_add(part.quantity);
+                let [low, high] = &mut own.tiers;
+                let tier = if part.price < Price::from_cents(100) { low } else { high };
+                *tier = tier.saturating_add(part.quantity);
+            }
             let (tag, is_foreign) = (row.tag, row.is_foreign);
+            tagged = tag;
+            if is_foreign {
+                let sold: Vec<_> = row
+                    .legs
+                    .iter()
+                    .filter(|it| it.side == Side::Sell)
+                    .map(|it| (row.account, it.series))
+                    .collect();
+                seen.by_hand.extend(sold);
+            }
             for (leg, series) in legs.iter().filter_map(|it| Some((it, *it.instrument.series()?))) {
                 let sign = leg.side.side().sign();
-                let contracts = i64::from(leg.quantity).saturating_mul(sign);
+                let contracts = i64::from(leg.quantity);
                 let held = seen.held.entry((account, series)).or_default();
-                held.all = held.all.saturating_add(contracts);
-                if !is_foreign {
-                    held.ours = held.ours.saturating_add(contracts);
+                held.all = held.all.saturating_add(contracts.saturating_mul(sign));
+                if is_foreign {
+                    continue;
                 }
-                let Held { ours, all } = *held;
-                if all < 0 && !is_foreign {
+                match leg.side {
+                    LegSide::BuyToOpen => held.long = held.long.saturating_add(contracts),
+                    LegSide::SellToClose => held.long = held.long.saturating_sub(contracts),
+                    LegSide::SellToOpen => held.short = held.short.saturating_add(contracts),
+                    LegSide::BuyToClose => held.short = held.short.saturating_sub(contracts),
+                    // Shares are nothing we trade.
+                    LegSide::Buy | LegSide::Sell | LegSide::SellShort | LegSide::BuyToCover => {}
+                }
+                let Held { long, short, all } = *held;
+                if all.saturating_add(short) < 0 {
                     wrong.push((10, format!("order {order} left {all} of {series}")));
                 }
-                if ours < 0 && !is_foreign {
-                    wrong.push((
-                        15,
-                        format!("order {order} sold {} of {series} that were not ours", ours.abs()),
-                    ));
+                if long < 0 || short < 0 {
+                    let over = long.min(short).abs();
+                    wrong.push((15, format!("order {order} closed {over} of {series} that were not ours")));
                 }
-                if !is_foreign {
-                    let paid = leg.price.notional(leg.quantity).times(sign) + leg.fee;
-                    *seen.flows.entry(account).or_default() -= paid;
-                }
+                let paid = leg.price.notional(leg.quantity).times(sign) + leg.fee;
+                *seen.flows.entry(account).or_default() -= paid;
             }
-            if let Some(tag) = tag {
-                let executed = seen.executed.entry(tag.intent).or_default();
-                *executed = executed.saturating_add(part);
+            for (part, series) in legs.iter().filter_map(|it| Some((it, *it.instrument.series()?))) {
+                let Some(tag) = tag else { continue };
+                let sum = seen.executed.entry(tag.intent).or_default();
+                *sum = sum.saturating_add(part.quantity);
+                let executed = seen.executed_of.entry((tag.intent, series)).or_default();
+                *executed = executed.saturating_add(part.quantity);
                 let executed = *executed;
-                let most = seen.entries.get(&tag.intent).map(|it| it.intent.quantity);
+                let most = seen.entries.get(&tag.intent).map(|it| it.most(&series));
                 if most.is_some_and(|it| executed > it) {
-                    wrong.push((1, format!("entry {} executed {executed} of {most:?}", tag.intent)));
+                    wrong.push((1, format!("entry {} executed {executed} {series} of {most:?}", tag.intent)));
                 }
             }
+        }
+        if let Some(tag) = tagged {
+            self.executed_of(tag, legs);
         }
         self.mix(order << 8 ^ legs.iter().map(|it| u64::from(it.price.cents())).sum::<u64>());
         for (invariant, what) in wrong {
@@ -200,15 +241,15 @@ impl Laws {
         let account = self.index(account);
         let mut seen = self.seen.borrow_mut();
         let held = seen.held.remove(&(account, series)).unwrap_or_default();
-        let ours = value.times(CONTRACT_MULTIPLIER).times(held.ours.min(held.all));
+        let ours = value.times(CONTRACT_MULTIPLIER).times(held.ours());
         *seen.flows.entry(account).or_default() += ours;
     }
 
     /// INV6: what is still open, to be looked at once it had its minute to page.
     fn closed(&self) {
         let mut seen = self.seen.borrow_mut();
-        let open = seen.held.iter().filter(|(_, held)| held.ours.min(held.all) > 0);
-        let open = open.map(|((account, series), held)| (*account, *series, held.ours)).collect();
+        let open = seen.held.iter().filter(|(_, held)| held.ours() != 0);
+        let open = open.map(|((account, series), held)| (*account, *series, held.ours())).collect();
         seen.left_open = open;
     }
 }

@@ -15,7 +15,7 @@ use super::{Laws, Marked, short};
 /// An entry leaves at most this long after its mark (spec 3).
 const ENTRY_LEAVES_WITHIN: Duration = Duration::from_millis(2_000);
 /// A signal opens for this long; the request may leave a little later.
-const SIGNAL_AGE_MAX: Duration = Duration::from_secs(30);
+pub(super) const SIGNAL_AGE_MAX: Duration = Duration::from_secs(30);
 /// A quote counts for this long.
 const QUOTE_AGE_MAX: Duration = Duration::from_secs(60);
 
@@ -56,14 +56,15 @@ impl Laws {
         if age > ENTRY_LEAVES_WITHIN {
             self.violated(5, format!("entry {tag} left {} ms after its mark", age.as_millis()));
         }
-        let (signal, series) = {
+        let (signal, all) = {
             let seen = self.seen.borrow();
             let Some(entry) = seen.entries.get(&tag.intent) else { return };
-            let signal = match entry.intent.head.origin {
+            let signal = match entry.head.origin {
                 Origin::Setup(setup) => seen.signals.get(&setup).copied(),
-                Origin::Flatten(_) | Origin::Decision(_) => None,
+                Origin::Decision(_) => Some(entry.head.decided_at),
+                Origin::Flatten(_) => None,
             };
-            (signal, entry.intent.head.series)
+            (signal, entry.series())
         };
         // Clocks may be two seconds off, each way, and what is marked leaves within two seconds.
         let slack = Duration::from_secs(6);
@@ -71,7 +72,8 @@ impl Laws {
         if age.is_none_or(|it| it > SIGNAL_AGE_MAX.saturating_add(slack)) {
             self.violated(11, format!("entry {tag} left {age:?} after its signal"));
         }
-        let age = self.tape.quoted_at(&series).map(|it| now.since(it));
+        let oldest = all.iter().map(|it| self.tape.quoted_at(it)).min().flatten();
+        let age = oldest.map(|it| now.since(it));
         if age.is_none_or(|it| it > QUOTE_AGE_MAX.saturating_add(slack)) {
             self.violated(11, format!("entry {tag} left on a quote of {age:?} ago"));
         }
@@ -79,12 +81,14 @@ impl Laws {
 
     /// A flatten's close whose books did not answer goes by its derived tag.
     fn may_leave_unmarked(&self, tag: OrderTag, series: Option<&str>, perils: &Perils) -> bool {
-        let Some(series) = series.and_then(|it| it.parse::<OccSymbol>().ok()) else { return false };
-        let is_flatten = self.members.iter().any(|it| {
+        let series = series.and_then(|it| it.parse::<OccSymbol>().ok());
+        let is_single = self.members.iter().any(|it| {
             let origin = Origin::Flatten(self.tape.session().date);
-            tag.intent == intent_id(origin, 0, it.account.account, Action::Flatten, Some(&series))
+            let id = |series| intent_id(origin, 0, it.account.account, Action::Flatten, Some(series));
+            series.as_ref().is_some_and(|it| tag.intent == id(it))
         });
         let is_broken = self.seen.borrow().broken.contains(&perils.running().task);
-        is_flatten && (is_broken || perils.database() != Database::Up)
+        (is_single || self.flattened_structure(tag.intent).is_some())
+            && (is_broken || perils.database() != Database::Up)
     }
 }

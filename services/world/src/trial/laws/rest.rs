@@ -1,10 +1,11 @@
 //! What must hold once a session has come to rest.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use domain::combo::OwnedCombo;
 use domain::fees::FeeSchedule;
-use domain::intent::{IntentHead, IntentState, Origin};
+use domain::ids::IntentId;
+use domain::intent::{Action, IntentHead, IntentState, OrderIntent, Origin};
 use domain::money::Usd;
 use domain::ports::{Clock as _, Ledger as _};
 use domain::symbol::OccSymbol;
@@ -12,11 +13,13 @@ use domain::time::UtcNanos;
 use sim::conformance::block_on;
 
 use super::Laws;
+use super::entry::Entry;
+use super::requests::SIGNAL_AGE_MAX;
 use crate::trial::mail::Mail;
 use crate::trial::parts::second_token;
 
-/// A worker that met a peril holds its account's lease for at most this long, and others wait.
-const LEASES_WAIT: Duration = Duration::from_secs(40);
+/// The books of one session in so many are spelled out.
+const SPELLED_ONE_IN: u64 = 16;
 
 /// Why an entry is refused that had to wait for its turn: the market or its hours went on meanwhile.
 const LATE: [&str; 7] = [
@@ -38,8 +41,32 @@ pub(crate) struct Entries {
     pub(crate) posted: u64,
     /// Of these, those that executed at least one contract.
     pub(crate) filled: u64,
+    /// Structures that were decided on.
+    pub(crate) structures: u64,
+    /// Of these, those of which something executed.
+    pub(crate) opened: u64,
     /// Intents of any kind.
     pub(crate) intents: u64,
+}
+
+/// An intent that has not ended.
+struct Unfinished {
+    head: IntentHead,
+    /// An entry whose request was sent and nobody knows what became of it.
+    is_unknown: bool,
+    is_unbid: bool,
+    is_by_hand: bool,
+    what: String,
+}
+
+/// Every series of an intent.
+fn series_of(intent: &OrderIntent) -> Vec<OccSymbol> {
+    let legs = match intent {
+        OrderIntent::Opening(_) | OrderIntent::Closing(_) => return vec![intent.head().series],
+        OrderIntent::OpeningCombo(it) => it.terms.legs(),
+        OrderIntent::ClosingCombo(it) => it.terms.legs(),
+    };
+    legs.iter().map(|it| it.series).collect()
 }
 
 impl Laws {
@@ -64,12 +91,21 @@ impl Laws {
     /// of its setup with it; so may a flatten in an account where nobody bids for something.
     pub(crate) fn unfinished(&self, before: UtcNanos, is_over: bool) {
         let now = self.time.now();
+        // Of what an owner sold by hand the books may hold more than the broker: a flatten looks for it until the close.
+        let by_hand: Vec<_> = {
+            let seen = self.seen.borrow();
+            let sold = seen.by_hand.iter();
+            sold.filter_map(|it| Some((self.members.get(it.0)?.account, it.1))).collect()
+        };
         let mut open = Vec::new();
         for id in self.books.intent_ids() {
             let found = self.books.look(id, |view| {
                 let head = *view.intent.head();
                 let is_unknown = view.last_attempt().is_some_and(|it| it.state.is_unresolved());
-                let is_unbid = self.tape.quote(&head.series, now).bid.is_none();
+                let is_unbid =
+                    series_of(&view.intent).iter().any(|it| self.tape.quote(it, now).bid.is_none());
+                let is_by_hand =
+                    series_of(&view.intent).iter().any(|it| by_hand.contains(&(head.account, *it)));
                 let last = view.last_attempt().map(|it| it.state.as_str());
                 let what = format!(
                     "{} intent {id} is {} ({}), its attempt {last:?}",
@@ -77,25 +113,34 @@ impl Laws {
                     view.state.as_str(),
                     view.reason
                 );
-                (!view.state.is_final()).then(|| (head, is_unknown && view.intent.opens(), is_unbid, what))
+                (!view.state.is_final()).then(|| Unfinished {
+                    head,
+                    is_unknown: is_unknown && view.intent.opens(),
+                    is_unbid,
+                    is_by_hand,
+                    what,
+                })
             });
             open.extend(found.flatten());
         }
-        // Where an owner traded by hand the books may hold what the broker does not: a flatten looks until the close.
-        let by_hand: Vec<_> = {
-            let seen = self.seen.borrow();
-            seen.by_hand.iter().filter_map(|it| self.members.get(*it)).map(|it| it.account).collect()
-        };
-        let waits = |head: &IntentHead| match head.origin {
-            Origin::Flatten(_) if by_hand.contains(&head.account) => true,
+        let waits = |it: &Unfinished| match it.head.origin {
+            // What protects what an owner sold finds nothing free, and is there until the settlement.
+            Origin::Flatten(_) | Origin::Setup(_) if it.is_by_hand => true,
+            // So does the exit of a structure whose wing nobody bids for.
+            Origin::Decision(_) if it.is_unbid && it.head.action != Action::Enter => true,
             Origin::Setup(_) | Origin::Decision(_) => {
-                open.iter().any(|it| it.0.origin == head.origin && it.0.account == head.account && it.1)
+                let same = |other: &Unfinished| {
+                    other.head.origin == it.head.origin && other.head.account == it.head.account
+                };
+                open.iter().any(|it| same(it) && it.is_unknown)
             }
-            Origin::Flatten(_) => open.iter().any(|it| it.0.account == head.account && it.2),
+            Origin::Flatten(_) => {
+                open.iter().any(|other| other.head.account == it.head.account && other.is_unbid)
+            }
         };
-        for (head, .., what) in &open {
-            if head.decided_at <= before && (is_over || !waits(head)) {
-                self.violated(18, what.as_str());
+        for it in &open {
+            if it.head.decided_at <= before && (is_over || !waits(it)) {
+                self.violated(18, it.what.as_str());
             }
         }
     }
@@ -110,10 +155,15 @@ impl Laws {
                 self.violated(14, format!("alert {key} was never delivered"));
             }
         }
+        // Now and then everything in the books is spelled out: what is in a row is in there.
+        let books = match self.hash() % SPELLED_ONE_IN {
+            0 => format!("{:?}", self.books.snapshot()),
+            _ => self.books.audit().iter().map(|it| it.what.as_str()).collect(),
+        };
         for member in &self.members {
             let tokens = [member.token.clone(), second_token(member).reveal().to_owned()];
             let is_there = |text: &str| tokens.iter().any(|it| text.contains(it.as_str()));
-            if self.books.audit().iter().any(|it| is_there(&it.what)) || mail.any_body(is_there) {
+            if is_there(&books) || mail.any_body(is_there) {
                 let account = member.account.account;
                 self.violated(17, format!("a token of account {account} in the books or the queues"));
             }
@@ -151,18 +201,27 @@ impl Laws {
                 let sum = held.entry(owned.series).or_default();
                 *sum = sum.saturating_add(owned.held());
             }
+            for leg in book.structures.iter().flat_map(|it| &it.legs) {
+                let sum = held.entry(leg.leg.series).or_default();
+                *sum = sum.saturating_add(leg.held());
+            }
             for (series, contracts) in held.into_iter().filter(|it| it.1 > 0) {
                 self.violated(2, format!("the books hold {contracts} {series} that expired"));
             }
             let (is_by_hand, flows) = {
                 let seen = self.seen.borrow();
-                (seen.by_hand.contains(&index), seen.flows.get(&index).copied().unwrap_or(Usd::ZERO))
+                (
+                    seen.by_hand.iter().any(|it| it.0 == index),
+                    seen.flows.get(&index).copied().unwrap_or(Usd::ZERO),
+                )
             };
             // An average over both sides of a dollar does not say how many contracts paid which exchange fee.
             let slack = self.fees_unknown(index);
-            let booked: Usd = book.owned.iter().map(|it| it.received - it.paid - it.fees).sum();
+            let singles: Usd = book.owned.iter().map(|it| it.received - it.paid - it.fees).sum();
+            let booked = singles + book.structures.iter().map(made).sum();
             if (booked - flows).abs() > slack && !is_by_hand {
-                let missing = book.owned.iter().any(|it| it.price_missing);
+                let missing = book.owned.iter().any(|it| it.price_missing)
+                    || book.structures.iter().any(|it| it.price_missing);
                 self.violated(
                     8,
                     format!("account {index}: the books made {booked}, the broker {flows}, price missing: {missing}"),
@@ -176,7 +235,8 @@ impl Laws {
         let step = FeeSchedule::TRADIER.index_fee_high - FeeSchedule::TRADIER.index_fee_low;
         let seen = self.seen.borrow();
         let orders = seen.orders.values().filter(|it| it.account == account && it.tag.is_some());
-        let mixed = orders.filter(|it| it.tiers.iter().all(|contracts| *contracts > 0));
+        let legs = orders.flat_map(|it| &it.legs);
+        let mixed = legs.filter(|it| it.tiers.iter().all(|contracts| *contracts > 0));
         mixed.map(|it| step.times(i64::from(it.executed))).sum()
     }
 
@@ -186,24 +246,36 @@ impl Laws {
         let mut found =
             Entries { intents: u64::try_from(seen.kept.len()).unwrap_or(u64::MAX), ..Entries::default() };
         let mut unsent = Vec::new();
-        for (id, entry) in seen.entries.iter().filter(|it| it.1.state == IntentState::Ready) {
+        for id in seen.structures.keys() {
+            found.structures = found.structures.saturating_add(1);
+            found.opened = found.opened.saturating_add(u64::from(seen.executed.contains_key(id)));
+        }
+        let ready = |it: &(&IntentId, &Entry)| it.1.state == IntentState::Ready && it.1.is_single();
+        for (id, entry) in seen.entries.iter().filter(ready) {
             found.ready = found.ready.saturating_add(1);
             let posted = seen.posted.keys().any(|it| it.intent == *id);
             found.posted = found.posted.saturating_add(u64::from(posted));
             found.filled = found.filled.saturating_add(u64::from(seen.executed.contains_key(id)));
-            let head = &entry.intent.head;
+            let head = &entry.head;
             let Origin::Setup(_) = head.origin else { continue };
-            let is_near = |at: &UtcNanos| {
-                *at <= head.decided_at.plus(LEASES_WAIT) && head.decided_at <= at.plus(LEASES_WAIT)
+            // A signal opens for half a minute: who met a peril before may have made it wait, and whoever does within it.
+            let is_near = |(from, until): &(UtcNanos, UtcNanos)| {
+                *from <= head.decided_at.plus(SIGNAL_AGE_MAX) && head.decided_at <= *until
             };
             let is_hit = seen.hit.contains(id) || seen.hits.iter().any(is_near);
             let reason = self.books.look(*id, |it| it.reason.clone()).unwrap_or_default();
             // While it waited for its turn the market went on: it was asked again, and refused with a reason.
-            let is_late = entry.intent.release_at.is_some() && LATE.contains(&reason.as_str());
+            let is_late = entry.is_in_turn && LATE.contains(&reason.as_str());
             if !posted && !is_hit && !is_late && !excuses(head.decided_at) {
                 unsent.push(format!("entry {id} of {} was not sent: {reason}", head.series));
             }
         }
         (found, unsent)
     }
+}
+
+/// What a structure brought so far, charges taken.
+fn made(combo: &OwnedCombo) -> Usd {
+    let legs = combo.legs.iter().map(|it| (it.closed_for - it.opened_for).times(it.leg.side.side().sign()));
+    legs.sum::<Usd>() - combo.fees
 }

@@ -5,18 +5,18 @@ use std::time::Duration;
 use ::broker::transport::{Method, Request};
 use domain::account::AccountRef;
 use domain::ids::{IntentId, OrderTag};
-use domain::intent::{OpeningIntent, OrderIntent};
+use domain::intent::OrderIntent;
 use domain::kill::{KillRow, KillScope, scopes_for};
-use domain::money::Side;
 use domain::ports::{
     Answer, Clock as _, KillFlip, MarkRequest, Marking, Message, NewIntent, Progress, ReconciliationRun,
     Recorded, Written,
 };
 use domain::symbol::OccSymbol;
 use engine::protect::makes_way;
-use sim::perils::{Fired, Peril, Perils, Witness};
+use sim::perils::{Fired, Peril, Perils, Witness, freeze};
 
-use super::{Entry, Laws, Marked};
+use super::entry::Entry;
+use super::{Laws, Marked};
 
 impl Witness for Laws {
     fn recorded(&self, answer: &Recorded, new: &NewIntent) {
@@ -24,9 +24,11 @@ impl Witness for Laws {
             return;
         }
         let id = new.intent.head().id;
-        if let OrderIntent::Opening(opening) = &new.intent {
-            let entry = Entry { intent: opening.clone(), state: new.state };
+        if let Some((id, entry)) = Entry::of(new) {
             self.seen.borrow_mut().entries.insert(id, entry);
+        }
+        if let OrderIntent::OpeningCombo(entry) = &new.intent {
+            self.structured(entry);
         }
         self.tell(|| {
             let head = new.intent.head();
@@ -41,7 +43,7 @@ impl Witness for Laws {
             self.tell(|| format!("  mark of {} attempt {}: {answer:?}", request.intent, request.attempt));
             return;
         };
-        let entry = self.seen.borrow().entries.get(&request.intent).map(|it| it.intent.clone());
+        let entry = self.seen.borrow().entries.get(&request.intent).cloned();
         if let Some(entry) = &entry {
             if let Some(row) = self.stopped_by(entry) {
                 self.violated(
@@ -49,11 +51,9 @@ impl Witness for Laws {
                     format!("entry {} marked while {} is {}", mark.tag, row.scope, row.state.as_str()),
                 );
             }
-            if !entry_bound_holds(entry, request) {
-                self.violated(
-                    12,
-                    format!("entry {} marked at {}, worst is {}", mark.tag, request.price, entry.worst),
-                );
+            if !entry.holds(request) {
+                let Entry { bound, .. } = entry;
+                self.violated(12, format!("entry {} marked at {} beyond {bound:?}", mark.tag, request.price));
             }
         }
         if let Some(stands) = self.stands_in_the_way(request.intent) {
@@ -80,6 +80,9 @@ impl Witness for Laws {
             let (id, state, what) = (progress.intent, progress.state.as_str(), &progress.what);
             format!("  {id} {state} {}: {what} ({written:?})", progress.reason)
         });
+        for (_, message, _) in &progress.also {
+            self.alerting(message);
+        }
         self.touch(progress.intent);
     }
 
@@ -94,13 +97,21 @@ impl Witness for Laws {
                 run.differences.iter().map(|it| format!("{} {}", it.kind.as_str(), it.about)).collect();
             format!("  reconciled: {} steps; {}", run.steps.len(), words.join(", "))
         });
+        for message in &run.alerts {
+            self.alerting(message);
+        }
         for intent in &run.steps {
             self.touch(*intent);
         }
     }
 
+    fn later(&self, message: &Message) {
+        self.alerting(message);
+    }
+
     fn flipped(&self, row: &KillRow, flip: &KillFlip) {
         self.tell(|| format!("  kill switch {} is {} by {}", row.scope, row.state.as_str(), flip.by));
+        self.stopped_hard(row);
         self.mix(row.version.unsigned_abs());
     }
 
@@ -112,6 +123,9 @@ impl Witness for Laws {
             };
             format!("  {request:?} {} {}", words(&request.query), words(&request.form))
         });
+        if request.method != Method::Get {
+            self.paced(request);
+        }
         match request.method {
             Method::Post if request.path.ends_with("/orders") => self.posted(request, perils),
             Method::Get if request.path.contains("/markets/quotes") => {
@@ -130,7 +144,8 @@ impl Witness for Laws {
         let found = id.and_then(|id| {
             let sandbox = self.sandbox.borrow();
             let order = sandbox.order(id)?;
-            let leg = order.legs.first()?;
+            // The limit of several legs is no price of one of them.
+            let [leg] = order.legs.as_slice() else { return None };
             Some((*leg.instrument.series()?, leg.side.side(), order.price?))
         });
         if let Some((series, side, limit)) = found {
@@ -153,18 +168,26 @@ impl Witness for Laws {
         if let Some(Message::Step { intent, .. }) = message {
             seen.hit.insert(intent);
         }
-        if fired.site.actor == "orders" {
+        if ON_THE_WAY.contains(&fired.site.actor) {
             let now = self.time.now();
-            seen.hits.push(now);
+            seen.hits.push((now, now.plus(waits_for(fired))));
         }
         // A request that stood still between its adapter and the wire is counted by the broker in another minute.
         let is_broker =
             ["GET", "POST", "PUT", "DELETE"].iter().any(|it| fired.site.operation.starts_with(it));
         if fired.peril == Peril::LateArrival || (is_broker && fired.peril == Peril::FreezeBefore) {
-            seen.late_until = Some(self.time.now().plus(Duration::from_secs(400)));
+            // Then its minute and the next.
+            let until = self.time.now().plus(waits_for(fired).saturating_add(Duration::from_secs(120)));
+            seen.late_until = Some(seen.late_until.map_or(until, |it| it.max(until)));
         }
     }
 }
+
+/// Who stands between a setup's step and the request of its entry.
+const ON_THE_WAY: [&str; 8] =
+    ["ingester", "relay", "queue", "transitions", "orders", "flatten", "portfolio-sync", "control"];
+/// A worker that died holds its account's lease for twenty seconds, and its message comes again only after three minutes.
+const LEASE: Duration = Duration::from_secs(20);
 
 impl Laws {
     /// INV19: a disaster order of the same contracts that has not ended when another close of them is marked.
@@ -194,18 +217,45 @@ impl Laws {
     }
 
     /// INV5: whether the switch stood against an entry when it was marked.
-    fn stopped_by(&self, opening: &OpeningIntent) -> Option<KillRow> {
-        let head = &opening.head;
+    fn stopped_by(&self, entry: &Entry) -> Option<KillRow> {
         let scopes: [KillScope; 6] = scopes_for(
-            head.account.user,
-            opening.kind.as_str(),
-            head.series.underlying(),
+            entry.head.account.user,
+            &entry.strategy,
+            entry.head.series.underlying(),
             sim::ledger::BROKER,
         );
         scopes.iter().filter_map(|it| self.books.kill_row(it)).find(|it| !it.state.allows_entries())
     }
 }
 
-fn entry_bound_holds(entry: &OpeningIntent, request: &MarkRequest) -> bool {
-    request.price <= entry.worst && request.quantity <= entry.quantity && request.side == Side::Buy
+/// For how long others may wait because of a peril.
+fn waits_for(fired: &Fired) -> Duration {
+    match fired.peril {
+        Peril::FreezeBefore | Peril::FreezeAfter => freeze(fired.amount) + LEASE,
+        // A used-up minute is waited for.
+        Peril::TooMany => Duration::from_secs(62),
+        Peril::LateArrival => Duration::from_secs(60),
+        Peril::RequestLost | Peril::AnswerLost | Peril::HalfAnswer => Duration::from_secs(10) + LEASE,
+        Peril::TimerLost | Peril::TimerTwice | Peril::TimerLate => Duration::from_secs(300),
+        Peril::KillBefore
+        | Peril::KillAfter
+        | Peril::Yield
+        | Peril::LostBefore
+        | Peril::LostAfter
+        | Peril::ErrorAfterEffect
+        | Peril::ErrorWithoutEffect
+        | Peril::BodyErrors
+        | Peril::SlowAnswer
+        | Peril::Race
+        | Peril::BadQuote
+        | Peril::LetterLost
+        | Peril::LetterTwice
+        | Peril::LetterLate
+        | Peril::FrameLost
+        | Peril::FrameTwice
+        | Peril::TokenRefused
+        | Peril::SwitchFlips
+        | Peril::StrikesMissing
+        | Peril::OtherRoots => LEASE * 2,
+    }
 }
