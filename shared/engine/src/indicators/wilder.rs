@@ -4,6 +4,8 @@ use super::Bar;
 
 const PERIOD: u32 = 14;
 const N: f64 = PERIOD as f64;
+/// What a new value weighs; a product of it costs a fifth of a quotient.
+const SHARE: f64 = 1.0 / N;
 /// What TA-Lib takes for nothing.
 const NOTHING: f64 = 1e-14;
 
@@ -33,8 +35,8 @@ impl Rsi {
             self.gain /= N;
             self.loss /= N;
         } else {
-            self.gain = (self.gain * (N - 1.0) + gain) / N;
-            self.loss = (self.loss * (N - 1.0) + loss) / N;
+            self.gain += (gain - self.gain) * SHARE;
+            self.loss += (loss - self.loss) * SHARE;
         }
         let moved = self.gain + self.loss;
         Some(if is_nothing(moved) { 0.0 } else { 100.0 * (self.gain / moved) })
@@ -69,7 +71,7 @@ impl Adx {
         if self.seen < WARM {
             self.seen += 1;
         }
-        let keeps = if self.seen <= SUMMED { 1.0 } else { 1.0 - 1.0 / N };
+        let keeps = if self.seen <= SUMMED { 1.0 } else { 1.0 - SHARE };
         self.plus = self.plus * keeps + plus;
         self.minus = self.minus * keeps + minus;
         self.range = self.range * keeps + range;
@@ -79,7 +81,7 @@ impl Adx {
         let directed = self.directed();
         if self.is_warm {
             if let Some(directed) = directed {
-                self.index = (self.index * (N - 1.0) + directed) / N;
+                self.index += (directed - self.index) * SHARE;
             }
             return Some(self.index);
         }
@@ -95,11 +97,9 @@ impl Adx {
     /// How one-sided the moves are, 0 to 100; `None` where nothing moved.
     #[inline]
     fn directed(&self) -> Option<f64> {
-        if is_nothing(self.range) {
-            return None;
-        }
-        let (plus, minus) = (100.0 * (self.plus / self.range), 100.0 * (self.minus / self.range));
-        let both = plus + minus;
-        (!is_nothing(both)).then(|| 100.0 * ((minus - plus).abs() / both))
+        // Per cent of the range they are in TA-Lib; the range cancels, but for what counts as nothing.
+        let both = self.plus + self.minus;
+        let is_still = is_nothing(self.range) || 100.0 * both < NOTHING * self.range;
+        (!is_still).then(|| 100.0 * ((self.minus - self.plus).abs() / both))
     }
 }

@@ -7,19 +7,18 @@ const DAYS: f64 = 252.0;
 /// A variance under this is none, as TA-Lib has it.
 const NOTHING: f64 = 1e-14;
 
-/// The last N values with the sum of their first and second powers.
+/// The last N values with their sum.
 #[derive(Debug, Clone, PartialEq)]
 struct Window<const N: usize> {
     values: [f64; N],
     at: usize,
     full: bool,
     sum: f64,
-    squares: f64,
 }
 
 impl<const N: usize> Default for Window<N> {
     fn default() -> Self {
-        Self { values: [0.0; N], at: 0, full: false, sum: 0.0, squares: 0.0 }
+        Self { values: [0.0; N], at: 0, full: false, sum: 0.0 }
     }
 }
 
@@ -29,7 +28,6 @@ impl<const N: usize> Window<N> {
     fn push(&mut self, value: f64) -> bool {
         if let Some(oldest) = self.values.get_mut(self.at) {
             self.sum += value - *oldest;
-            self.squares += value * value - *oldest * *oldest;
             *oldest = value;
         }
         self.at += 1;
@@ -38,7 +36,6 @@ impl<const N: usize> Window<N> {
             self.full = true;
             // Summed afresh once a turn: what rounding left behind goes, and a bar costs one addition more in the mean.
             self.sum = self.values.iter().sum();
-            self.squares = self.values.iter().map(|it| it * it).sum();
         }
         self.full
     }
@@ -51,23 +48,28 @@ pub(super) struct Sma<const N: usize>(Window<N>);
 impl<const N: usize> Sma<N> {
     #[inline]
     pub(super) fn push(&mut self, value: f64) -> Option<f64> {
-        self.0.push(value).then(|| self.0.sum / N as f64)
+        self.0.push(value).then(|| self.0.sum * (1.0 / N as f64))
     }
 }
 
 /// The deviation of 20 daily log returns, per square root of a year. The variance is the population's, divided by 20, as
 /// TA-Lib's STDDEV has it.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct RealisedVol(Window<20>);
+pub(super) struct RealisedVol {
+    returns: Window<20>,
+    squares: Window<20>,
+}
 
 impl RealisedVol {
     #[inline]
     pub(super) fn push(&mut self, last: f64, close: f64) -> Option<f64> {
-        if !self.0.push(ln_ratio(close, last)) {
+        let moved = ln_ratio(close, last);
+        self.squares.push(moved * moved);
+        if !self.returns.push(moved) {
             return None;
         }
-        let mean = self.0.sum / 20.0;
-        let variance = self.0.squares / 20.0 - mean * mean;
+        let mean = self.returns.sum * (1.0 / 20.0);
+        let variance = self.squares.sum * (1.0 / 20.0) - mean * mean;
         Some(if variance < NOTHING { 0.0 } else { (variance * DAYS).sqrt() })
     }
 }

@@ -60,22 +60,55 @@ pub(super) fn mills_drop(u: f64, sd: f64, at_u: f64, at_w: f64) -> f64 {
     if sd < SERIES_UNDER { series } else { at_u - at_w }
 }
 
-/// The value of a call (`sign` 1) or a put (-1) for inputs that [`Inputs::is_uncertain`].
-#[inline(always)]
-pub(super) fn value(sign: f64, it: &Inputs) -> Valuation {
-    let present = Present::of(it);
-    let root_t = it.years.sqrt();
-    let sd = it.vol * root_t;
-    let per_sd = 1.0 / sd;
-    let h = present.log * per_sd;
-    let d1 = h + 0.5 * sd;
-    let density = present.spot * normal_pdf(d1);
+/// How far the strike is, in deviations.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    pub(super) root_t: f64,
+    pub(super) sd: f64,
+    pub(super) per_sd: f64,
+    /// |y|/s.
+    pub(super) far: f64,
+    /// G: S' n(d1).
+    pub(super) density: f64,
+}
 
+impl Reach {
+    #[inline(always)]
+    pub(super) fn of(it: &Inputs, present: &Present) -> Self {
+        let root_t = it.years.sqrt();
+        let sd = it.vol * root_t;
+        let per_sd = 1.0 / sd;
+        let h = present.log * per_sd;
+        Self { root_t, sd, per_sd, far: h.abs(), density: present.spot * normal_pdf(h + 0.5 * sd) }
+    }
+
+    /// u, and whether it is below what [`mills`] is read from.
+    #[inline(always)]
+    fn near(&self) -> (f64, bool) {
+        let u = self.far - 0.5 * self.sd;
+        (u, u < -0.5)
+    }
+
+    /// M(|u|) or M(u), and M(w).
+    #[inline(always)]
+    pub(super) fn mills(&self) -> (f64, f64) {
+        let (u, is_near) = self.near();
+        (mills(if is_near { -u } else { u }), mills(self.far + 0.5 * self.sd))
+    }
+}
+
+/// Price and greeks of a call (`sign` 1) or a put (-1) from what was computed of it.
+#[inline(always)]
+pub(super) fn put_together(
+    sign: f64,
+    it: &Inputs,
+    present: &Present,
+    reach: &Reach,
+    (at_u, at_w): (f64, f64),
+) -> Valuation {
+    let Reach { root_t, sd, per_sd, density, .. } = *reach;
+    let (u, is_near) = reach.near();
     let is_call_out = present.log <= 0.0;
-    let (u, w) = (h.abs() - 0.5 * sd, h.abs() + 0.5 * sd);
-    let is_near = u < -0.5;
-    let at_u = mills(if is_near { -u } else { u });
-    let at_w = mills(w);
     let lesser = if is_call_out { present.spot } else { present.strike };
     // X N(-u) and Y N(-w).
     let near = if is_near { lesser - density * at_u } else { density * at_u };
@@ -99,4 +132,12 @@ pub(super) fn value(sign: f64, it: &Inputs) -> Valuation {
             rho: sign * it.years * strike_held,
         },
     }
+}
+
+/// The value of a call (`sign` 1) or a put (-1) for inputs that [`Inputs::is_uncertain`].
+#[inline(always)]
+pub(super) fn value(sign: f64, it: &Inputs) -> Valuation {
+    let present = Present::of(it);
+    let reach = Reach::of(it, &present);
+    put_together(sign, it, &present, &reach, reach.mills())
 }

@@ -55,8 +55,8 @@ pub fn evaluate(right: Right, inputs: &Inputs) -> Result<Valuation, BadInput> {
     Ok(value(right, inputs))
 }
 
-/// Price and greeks of inputs that are known to be good. For others the answer is a limit, never NaN: without time or
-/// volatility as [`evaluate`] says, and 0 where spot or strike is no positive number.
+/// Price and greeks of inputs that are known to be good. For others the answer is a limit, never NaN: the discounted
+/// intrinsic value without time or volatility and where an input is absurd, 0 where spot or strike is no positive number.
 pub fn value(right: Right, inputs: &Inputs) -> Valuation {
     if inputs.is_uncertain() { kernel::value(right.sign(), inputs) } else { limit::value(right, inputs) }
 }

@@ -2,7 +2,14 @@
 
 use domain::symbol::Right;
 
-use super::{Inputs, kernel, limit};
+use super::kernel::{Present, Reach, put_together};
+use super::{Inputs, limit};
+
+/// Rows that go through one stage after the other together: each stage is a short loop, of which the processor overlaps
+/// several turns, and what passes between them stays in its nearest cache.
+const BLOCK: usize = 64;
+/// A column of a block.
+type Lane = [f64; BLOCK];
 
 /// Columns of inputs: what a loop over them reads lies side by side.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,24 +80,26 @@ impl Rows {
         for column in out.columns() {
             column.resize(n, 0.0);
         }
-        let [price, delta, gamma, vega, theta, rho] = out.columns().map(|it| it.as_mut_slice());
-        let (sign, spot, strike) = (self.sign.as_slice(), self.spot.as_slice(), self.strike.as_slice());
-        let (years, rate, div) = (self.years.as_slice(), self.rate.as_slice(), self.div.as_slice());
-        let vol = self.vol.as_slice();
-        let inputs = sign.iter().zip(spot).zip(strike).zip(years).zip(rate).zip(div).zip(vol);
-        let outputs = price.iter_mut().zip(delta).zip(gamma).zip(vega).zip(theta).zip(rho);
-        for (row, answer) in inputs.zip(outputs) {
-            let ((((((sign, spot), strike), years), rate), div), vol) = row;
-            let (((((price, delta), gamma), vega), theta), rho) = answer;
-            let it =
-                Inputs { spot: *spot, strike: *strike, years: *years, rate: *rate, div: *div, vol: *vol };
-            let valued = kernel::value(*sign, &it);
-            *price = valued.price;
-            *delta = valued.greeks.delta;
-            *gamma = valued.greeks.gamma;
-            *vega = valued.greeks.vega;
-            *theta = valued.greeks.theta;
-            *rho = valued.greeks.rho;
+        let mut block = Block::new();
+        for from in (0..n).step_by(BLOCK) {
+            let inputs =
+                [&self.sign, &self.spot, &self.strike, &self.years, &self.rate, &self.div, &self.vol];
+            let lanes = [
+                &mut block.sign,
+                &mut block.spot,
+                &mut block.strike,
+                &mut block.years,
+                &mut block.rate,
+                &mut block.div,
+                &mut block.vol,
+            ];
+            for (lane, column) in lanes.into_iter().zip(inputs) {
+                copy(column.get(from..).unwrap_or_default(), lane);
+            }
+            block.value();
+            for (lane, column) in block.out.iter().zip(out.columns()) {
+                copy(lane, column.get_mut(from..).unwrap_or_default());
+            }
         }
         for (row, right) in &self.still {
             self.settle(*row, *right, out);
@@ -115,6 +124,102 @@ impl Rows {
             if let Some(cell) = column.get_mut(row) {
                 *cell = value;
             }
+        }
+    }
+}
+
+/// As much as fits.
+fn copy(from: &[f64], to: &mut [f64]) {
+    let n = from.len().min(to.len());
+    if let (Some(from), Some(to)) = (from.get(..n), to.get_mut(..n)) {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Some rows, and what passes between the stages, column by column.
+struct Block {
+    sign: Lane,
+    spot: Lane,
+    strike: Lane,
+    years: Lane,
+    rate: Lane,
+    div: Lane,
+    vol: Lane,
+    present: [Lane; 4],
+    reach: [Lane; 5],
+    mills: [Lane; 2],
+    out: [Lane; 6],
+}
+
+const EMPTY: Lane = [1.0; BLOCK];
+
+#[expect(clippy::indexing_slicing, reason = "lanes have BLOCK places and every index is below it")]
+impl Block {
+    const fn new() -> Self {
+        Self {
+            sign: EMPTY,
+            spot: EMPTY,
+            strike: EMPTY,
+            years: EMPTY,
+            rate: EMPTY,
+            div: EMPTY,
+            vol: EMPTY,
+            present: [EMPTY; 4],
+            reach: [EMPTY; 5],
+            mills: [EMPTY; 2],
+            out: [EMPTY; 6],
+        }
+    }
+
+    #[inline(always)]
+    fn inputs(&self, i: usize) -> Inputs {
+        Inputs {
+            spot: self.spot[i],
+            strike: self.strike[i],
+            years: self.years[i],
+            rate: self.rate[i],
+            div: self.div[i],
+            vol: self.vol[i],
+        }
+    }
+
+    #[inline(always)]
+    fn present(&self, i: usize) -> Present {
+        let [spot, strike, gap, log] = &self.present;
+        Present { spot: spot[i], strike: strike[i], gap: gap[i], log: log[i] }
+    }
+
+    #[inline(always)]
+    fn reach(&self, i: usize) -> Reach {
+        let [root_t, sd, per_sd, far, density] = &self.reach;
+        Reach { root_t: root_t[i], sd: sd[i], per_sd: per_sd[i], far: far[i], density: density[i] }
+    }
+
+    fn value(&mut self) {
+        for i in 0..BLOCK {
+            let it = Present::of(&self.inputs(i));
+            let [spot, strike, gap, log] = &mut self.present;
+            (spot[i], strike[i], gap[i], log[i]) = (it.spot, it.strike, it.gap, it.log);
+        }
+        for i in 0..BLOCK {
+            let it = Reach::of(&self.inputs(i), &self.present(i));
+            let [root_t, sd, per_sd, far, density] = &mut self.reach;
+            (root_t[i], sd[i], per_sd[i], far[i], density[i]) =
+                (it.root_t, it.sd, it.per_sd, it.far, it.density);
+        }
+        for i in 0..BLOCK {
+            let (at_u, at_w) = self.reach(i).mills();
+            let [us, ws] = &mut self.mills;
+            (us[i], ws[i]) = (at_u, at_w);
+        }
+        for i in 0..BLOCK {
+            let [us, ws] = &self.mills;
+            let it =
+                put_together(self.sign[i], &self.inputs(i), &self.present(i), &self.reach(i), (us[i], ws[i]));
+            let [price, delta, gamma, vega, theta, rho] = &mut self.out;
+            let g = it.greeks;
+            (price[i], delta[i], gamma[i]) = (it.price, g.delta, g.gamma);
+            (vega[i], theta[i], rho[i]) = (g.vega, g.theta, g.rho);
         }
     }
 }
