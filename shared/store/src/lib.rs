@@ -1,7 +1,8 @@
 //! PostgreSQL: the ledger in SQL. Each method of [`domain::ports::Ledger`] is one transaction; none leaves this crate.
 //!
 //! Rules that every statement keeps:
-//! - Unnamed statements only, no session state, no LISTEN, no session locks: a transaction pooler may stand between.
+//! - No session state, no LISTEN, no session locks, and unnamed statements unless the URL says that the connection is
+//!   direct: a transaction pooler may stand between.
 //! - A read is one flight: `BEGIN`, the user, the query and `COMMIT` travel together. A write that must look first is
 //!   two: locks and rows come back, [`domain::books`] decides, rows and `COMMIT` go out.
 //! - The user is set per transaction; the role cannot bypass row-level security.
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+mod connection;
 mod control;
 mod entry;
 mod error;

@@ -149,6 +149,6 @@ async fn apply(store: &Store, migration: &Migration) -> Result<i32, MigrateError
 impl Tx {
     /// Several statements without parameters.
     async fn batch(&self, sql: &str) -> Result<(), LedgerError> {
-        self.raw()?.batch_execute(sql).await.map_err(failed("migrate"))
+        self.raw()?.batch(sql).await.map_err(failed("migrate"))
     }
 }

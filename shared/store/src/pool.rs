@@ -6,9 +6,10 @@ use std::time::Duration;
 use domain::ports::LedgerError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::connection::Connection;
 use crate::error::{chain, failed};
 use crate::migrate;
 use crate::tx::Tx;
@@ -59,8 +60,9 @@ pub struct Store {
 struct Shared {
     config: Config,
     tls: Option<MakeRustlsConnect>,
+    is_direct: bool,
     limits: Limits,
-    idle: Mutex<Vec<Client>>,
+    idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
 
@@ -114,9 +116,11 @@ impl Store {
     /// # Errors
     /// [`ConnectFailed`] for a URL that does not parse.
     pub fn lazy(url: &str, max: usize, limits: Limits) -> Result<Self, ConnectFailed> {
-        let (config, tls) = configure(url, limits)?;
+        let (url, is_direct) = direct(url);
+        let (config, tls) = configure(&url, limits)?;
         let permits = Arc::new(Semaphore::new(max.max(1)));
-        Ok(Self { shared: Arc::new(Shared { config, tls, limits, idle: Mutex::default(), permits }) })
+        let shared = Shared { config, tls, is_direct, limits, idle: Mutex::default(), permits };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// What readiness asks: the schema's version, and that the role cannot look past row-level security.
@@ -161,13 +165,13 @@ impl Store {
 }
 
 impl Shared {
-    fn take_idle(&self) -> Option<Client> {
+    fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|it| !it.is_closed());
         idle.pop()
     }
 
-    fn put_back(&self, client: Client) {
+    fn put_back(&self, client: Connection) {
         if !client.is_closed() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
         }
@@ -176,7 +180,7 @@ impl Shared {
 
 /// A connection in use. It goes back only when its transaction ended; else it is closed, and the server rolls back.
 pub(crate) struct Held {
-    client: Option<Client>,
+    client: Option<Connection>,
     shared: Arc<Shared>,
     clean: bool,
     _permit: OwnedSemaphorePermit,
@@ -184,7 +188,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// The connection, or an error should it be gone.
-    pub(crate) fn get(&self) -> Result<&Client, LedgerError> {
+    pub(crate) fn get(&self) -> Result<&Connection, LedgerError> {
         let gone = || LedgerError::Unavailable { what: "connection", why: "it was given back".to_owned() };
         self.client.as_ref().ok_or_else(gone)
     }
@@ -201,6 +205,18 @@ impl Drop for Held {
             self.shared.put_back(client);
         }
     }
+}
+
+/// The URL without `statements=named`, and whether it said so: the server then keeps our statements parsed and planned, less
+/// than half of the work for it. Only for a connection to the server itself, or through a pooler that keeps names apart:
+/// elsewhere a name may stand for another client's statement.
+fn direct(url: &str) -> (String, bool) {
+    const NAMED: &str = "statements=named";
+    let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), false) };
+    let others: Vec<&str> = query.split('&').filter(|it| *it != NAMED).collect();
+    let is_direct = others.len() < query.split('&').count();
+    let mark = if others.is_empty() { "" } else { "?" };
+    (format!("{base}{mark}{}", others.join("&")), is_direct)
 }
 
 /// The driver's settings, and TLS where the URL says `sslmode=require` or `verify-full`; both check the certificate.
@@ -228,7 +244,7 @@ fn configure(url: &str, limits: Limits) -> Result<(Config, Option<MakeRustlsConn
     Ok((config, Some(MakeRustlsConnect::new(tls))))
 }
 
-async fn open(shared: &Shared) -> Result<Client, String> {
+async fn open(shared: &Shared) -> Result<Connection, String> {
     let opening = async {
         match &shared.tls {
             Some(tls) => shared.config.connect(tls.clone()).await.map(|(client, connection)| {
@@ -242,7 +258,7 @@ async fn open(shared: &Shared) -> Result<Client, String> {
         }
     };
     match tokio::time::timeout(shared.limits.connect, opening).await {
-        Ok(Ok(client)) => Ok(client),
+        Ok(Ok(client)) => Ok(Connection::new(client, shared.is_direct)),
         Ok(Err(error)) => Err(chain(&error)),
         Err(_) => Err(format!("no connection within {:?}", shared.limits.connect)),
     }
@@ -252,5 +268,25 @@ async fn open(shared: &Shared) -> Result<Client, String> {
 async fn drive<C: Future<Output = Result<(), tokio_postgres::Error>>>(connection: C) {
     if let Err(error) = connection.await {
         tracing::debug!(error = chain(&error), "a connection to PostgreSQL ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_that_the_connection_is_direct_and_the_driver_never_sees_it() {
+        for (url, rest, is_direct) in [
+            ("postgres://u@h/d", "postgres://u@h/d", false),
+            ("postgres://u@h/d?statements=named", "postgres://u@h/d", true),
+            ("postgres://u@h/d?statements=named&sslmode=require", "postgres://u@h/d?sslmode=require", true),
+            ("postgres://u@h/d?sslmode=require&statements=named", "postgres://u@h/d?sslmode=require", true),
+            ("postgres://u@h/d?sslmode=require", "postgres://u@h/d?sslmode=require", false),
+        ] {
+            assert_eq!(direct(url), (rest.to_owned(), is_direct), "{url}");
+        }
+        let wrong = Store::lazy("postgres://u@h/d?statements=some", 1, Limits::default());
+        assert!(matches!(wrong.unwrap_err(), ConnectFailed::Url(_)), "another word is no setting");
     }
 }

@@ -5,14 +5,13 @@ use std::future::Future;
 use domain::ids::UserId;
 use domain::ports::LedgerError;
 use futures_util::future::{join, join_all, join3};
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
+use crate::connection::Connection;
+pub(crate) use crate::connection::Params;
 use crate::error::failed;
 use crate::pool::{Held, Store};
-
-/// Parameters with their types: nothing is prepared, so nothing is asked of the server beforehand.
-pub(crate) type Params<'p> = &'p [(&'p (dyn ToSql + Sync), Type)];
 
 /// A transaction that looked and has not written yet. Dropped, its connection closes and the server rolls back.
 pub(crate) struct Tx {
@@ -31,14 +30,11 @@ impl Tx {
         params: Params<'_>,
     ) -> Result<Vec<Row>, LedgerError> {
         let mut held = store.client(what).await?;
-        let start = begin(store, user);
+        let (start, limit) = (begin(store, user), store.limits().flight);
         let client = held.get()?;
-        let flight = join3(
-            client.batch_execute(&start),
-            client.query_typed(sql, params),
-            client.batch_execute("COMMIT"),
-        );
-        let (begun, rows, ended) = within(what, store.limits().flight, flight).await?;
+        let ready = within(what, limit, client.one_ready(sql, params)).await?.map_err(failed(what))?;
+        let flight = join3(client.batch(&start), client.ask(&ready, params), client.batch("COMMIT"));
+        let (begun, rows, ended) = within(what, limit, flight).await?;
         begun.map_err(failed(what))?;
         if ended.is_ok() {
             held.ended();
@@ -57,26 +53,30 @@ impl Tx {
         statements: &[(&str, Params<'_>)],
     ) -> Result<(Self, Vec<Vec<Row>>), LedgerError> {
         let held = store.client(what).await?;
-        let start = begin(store, user);
+        let (start, limit) = (begin(store, user), store.limits().flight);
         let client = held.get()?;
+        let ready = within(what, limit, client.ready(statements)).await?.map_err(failed(what))?;
         // Both futures poll their parts in order at first, and a statement is sent when first polled.
-        let all = join_all(statements.iter().map(|(sql, params)| client.query_typed(sql, params)));
-        let (begun, answers) =
-            within(what, store.limits().flight, join(client.batch_execute(&start), all)).await?;
+        let asked = ready.iter().zip(statements).map(|(ready, (_, params))| client.ask(ready, params));
+        let (begun, answers) = within(what, limit, join(client.batch(&start), join_all(asked))).await?;
         begun.map_err(failed(what))?;
         let rows = answers.into_iter().collect::<Result<Vec<_>, _>>().map_err(failed(what))?;
-        Ok((Self { held, what, limit: store.limits().flight }, rows))
+        Ok((Self { held, what, limit }, rows))
     }
 
     /// The connection itself, for a migration's text.
-    pub(crate) fn raw(&self) -> Result<&Client, LedgerError> {
+    pub(crate) fn raw(&self) -> Result<&Connection, LedgerError> {
         self.held.get()
     }
 
     /// A further query.
     pub(crate) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, LedgerError> {
-        let client: &Client = self.held.get()?;
-        within(self.what, self.limit, client.query_typed(sql, params)).await?.map_err(failed(self.what))
+        let client = self.held.get()?;
+        let answer = async {
+            let ready = client.one_ready(sql, params).await?;
+            client.ask(&ready, params).await
+        };
+        within(self.what, self.limit, answer).await?.map_err(failed(self.what))
     }
 
     /// Goes on as another user.
@@ -88,9 +88,10 @@ impl Tx {
 
     /// The last statement and the commit, in one flight.
     pub(crate) async fn finish(mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, LedgerError> {
-        let client = self.held.get()?;
-        let flight = join(client.query_typed(sql, params), client.batch_execute("COMMIT"));
-        let (rows, ended) = within(self.what, self.limit, flight).await?;
+        let (client, what) = (self.held.get()?, self.what);
+        let ready = within(what, self.limit, client.one_ready(sql, params)).await?.map_err(failed(what))?;
+        let flight = join(client.ask(&ready, params), client.batch("COMMIT"));
+        let (rows, ended) = within(what, self.limit, flight).await?;
         if ended.is_ok() {
             self.held.ended();
         }
@@ -111,7 +112,7 @@ impl Tx {
 
     async fn end(mut self, how: &str) -> Result<(), LedgerError> {
         let client = self.held.get()?;
-        within(self.what, self.limit, client.batch_execute(how)).await?.map_err(failed(self.what))?;
+        within(self.what, self.limit, client.batch(how)).await?.map_err(failed(self.what))?;
         self.held.ended();
         Ok(())
     }

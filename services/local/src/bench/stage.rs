@@ -167,7 +167,7 @@ impl Stage {
         let postgres = Postgres::start(&options).await?;
         postgres.create_database(DATABASE, None).await?;
         store::migrate::migrate(&postgres.admin_url(DATABASE)).await?;
-        let ledger = Store::connect(&postgres.app_url(DATABASE), CONNECTIONS).await?;
+        let ledger = Store::connect(&postgres.store_url(DATABASE), CONNECTIONS).await?;
         let aws = AwsLocal::start().await?;
         let clock = MarketClock::following(template.trigger.transition.ts, wall());
         let sandbox = Rc::new(RefCell::new(Sandbox::new(sandbox_config(&template.profile, SEED, members))));

@@ -156,6 +156,11 @@ impl Postgres {
         self.url(APP_ROLE, database)
     }
 
+    /// The same for a [`store::Store`], which is told that nothing stands between.
+    pub fn store_url(&self, database: &str) -> String {
+        format!("{}?statements=named", self.app_url(database))
+    }
+
     fn url(&self, role: &str, database: &str) -> String {
         url(&self.launch.place.socket, role, database)
     }

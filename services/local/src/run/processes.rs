@@ -196,7 +196,7 @@ impl Run<'_> {
         let own = [
             ("CLAXTON_STAGE", "local".to_owned()),
             (OFFSET_VARIABLE, site.offset.to_string()),
-            ("DATABASE_URL", self.postgres.app_url(DATABASE)),
+            ("DATABASE_URL", self.postgres.store_url(DATABASE)),
             ("OWNED_NOTES_DIR", self.place.notes().display().to_string()),
             ("TRADIER_BASE_URL", format!("http://{broker}")),
         ];
@@ -214,7 +214,7 @@ impl Run<'_> {
         migrate.stop().await;
         migrated.context("the schema")?;
         let members = members();
-        let ledger = Store::connect(&self.postgres.app_url(DATABASE), 1).await?;
+        let ledger = Store::connect(&self.postgres.store_url(DATABASE), 1).await?;
         let secrets = AwsSecrets::new(self.aws.secrets(), vec![Environment::Sandbox]);
         enrol(&ledger, &secrets, &members, site.start).await?;
         if resumes {

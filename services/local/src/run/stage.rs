@@ -65,7 +65,7 @@ impl Stage<'_> {
             self.postgres.create_database(DATABASE, None).await?;
         }
         store::migrate::migrate(&self.postgres.admin_url(DATABASE)).await?;
-        let ledger = Store::connect(&self.postgres.app_url(DATABASE), CONNECTIONS).await?;
+        let ledger = Store::connect(&self.postgres.store_url(DATABASE), CONNECTIONS).await?;
         let restored = if resumes { files.restore()? } else { None };
         let from = restored.as_ref().map(Sandbox::now).filter(|it| it.0 > i64::MIN);
         let start = self.profile.session.open.minus(BEFORE_OPEN);
