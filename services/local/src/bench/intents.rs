@@ -12,9 +12,10 @@ use domain::account::AccountRef;
 use domain::ids::{IntentId, SetupId};
 use domain::ports::{Brokers as _, Message};
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, TryStreamExt as _};
 use orders::Orders;
 use serde::Serialize;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Barrier, Mutex, mpsc};
 use tokio::time::Instant;
 use world::simulated::{Member, switches};
 
@@ -24,6 +25,8 @@ use super::{entries, stage};
 
 /// Intents worked before the measure begins.
 const WARM_UP: usize = 50;
+/// Intents written at once: who decides them shares nothing with who works them.
+const RECORDERS: usize = 4;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
@@ -108,8 +111,10 @@ async fn run(ask: Ask, members: &[Member], template: &Template, stage: &Stage) -
     let took: RefCell<Vec<(Duration, Duration)>> = RefCell::default();
     let (sender, receiver) = mpsc::unbounded_channel();
     let receiver = Mutex::new(receiver);
-    let workers = (0..ask.workers).map(|n| work(stage, rest, n, &receiver, &took));
+    let ready = Barrier::new(usize::try_from(ask.workers)?.saturating_add(1));
+    let workers = (0..ask.workers).map(|n| work(stage, rest, n, &ready, &receiver, &took));
     let arrive = async {
+        ready.wait().await;
         let period = Duration::from_secs(1).checked_div(ask.rate).context("a rate of at least 1")?;
         let mut ticks = tokio::time::interval(period);
         let mut begun = Instant::now();
@@ -117,15 +122,22 @@ async fn run(ask: Ask, members: &[Member], template: &Template, stage: &Stage) -
             let setup = SetupId::of(&[b"bench", &second.to_le_bytes()]);
             stage.tell_before(template, setup).await?;
             let trigger = stage.trigger(template, setup).await?;
-            for member in batch {
+            if second == 0 {
+                begun = Instant::now();
+                ticks.reset();
+            }
+            let due = stream::unfold((&mut ticks, batch.iter()), |(ticks, mut left)| async {
+                let member = left.next()?;
                 ticks.tick().await;
-                if second == 0 {
-                    begun = Instant::now();
-                }
+                Some((anyhow::Ok(member), (ticks, left)))
+            });
+            due.try_for_each_concurrent(RECORDERS, async |member| {
                 let intent = entries::record(stage, &opening, member, &trigger).await?;
                 let due = Due { account: member.account, intent, committed: Instant::now() };
                 sender.send(due).ok();
-            }
+                Ok(())
+            })
+            .await?;
         }
         drop(sender);
         anyhow::Ok(begun)
@@ -140,6 +152,7 @@ async fn work(
     stage: &Stage,
     members: &[Member],
     n: u32,
+    ready: &Barrier,
     due: &Mutex<mpsc::UnboundedReceiver<Due>>,
     took: &RefCell<Vec<(Duration, Duration)>>,
 ) -> anyhow::Result<()> {
@@ -151,6 +164,7 @@ async fn work(
         // A function that runs has the credentials of whom it works for.
         brokers.account(&member.account).await?;
     }
+    ready.wait().await;
     let holder = format!("worker-{n}");
     let function = Orders {
         ledger: &stage.ledger,
