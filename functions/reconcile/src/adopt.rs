@@ -52,6 +52,11 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
                 };
                 adopted = adopted.saturating_add(u32::try_from(closes.len()).unwrap_or(u32::MAX));
                 self.ledger.record_progress(&self.progress(session, &view, &closes)?).await?;
+                // Its flatten may have found the account flat without the books and gone: a pass with them ends the row.
+                let now = self.clock.now();
+                if now < session.close {
+                    self.pass_again(account, &view, now).await?;
+                }
             }
         }
         Ok(adopted)

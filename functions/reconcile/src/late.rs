@@ -64,7 +64,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
             state: view.state,
             reason: view.reason.clone(),
             gates: Vec::new(),
-            what: "late facts of an ended attempt".to_owned(),
+            what: "late facts of an earlier attempt".to_owned(),
             at,
             // The write raises the version, so the intent's next step is written with it.
             follow_up: (!view.state.is_final()).then_some(at),
@@ -79,10 +79,12 @@ fn order_of<'o>(view: &IntentView, attempt: &Attempt, orders: &'o [BrokerOrder])
     orders.iter().find(|it| it.tag.is_some_and(|tag| tag.intent == id && tag.attempt == attempt.no))
 }
 
-/// Ended attempts as the broker shows them, where that says more than the books.
+/// Attempts that no step looks at any more as the broker shows them, where that says more than the books: those that
+/// ended, and those that a flatten without the database overtook with attempts of its own.
 fn learned(view: &IntentView, orders: &[BrokerOrder]) -> Vec<Attempt> {
-    let ended = view.attempts.iter().filter(|it| it.state.is_final());
-    let seen = ended.filter_map(|attempt| {
+    let last = view.last_attempt().map(|it| it.no);
+    let left = view.attempts.iter().filter(|it| it.state.is_final() || Some(it.no) != last);
+    let seen = left.filter_map(|attempt| {
         let order = order_of(view, attempt, orders)?;
         // Somebody else's order under our tag is a difference, and no fact of ours.
         let head = view.intent.head();
@@ -95,6 +97,7 @@ fn learned(view: &IntentView, orders: &[BrokerOrder]) -> Vec<Attempt> {
         let seen = attempt.apply(&event).ok()?;
         let unpriced = view.is_priced_by(&seen);
         let is_more = seen.executed > attempt.executed
+            || seen.state != attempt.state
             || seen.broker_order != attempt.broker_order
             || seen.combo.as_ref().map(ComboAttempt::contracts)
                 > attempt.combo.as_ref().map(ComboAttempt::contracts);

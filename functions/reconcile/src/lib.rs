@@ -174,7 +174,7 @@ impl<L: Ledger, B: Brokers, C: Clock> Reconcile<'_, L, B, C> {
     }
 
     /// Asks for a pass of the flatten that `view` belongs to.
-    async fn pass_again(
+    pub(crate) async fn pass_again(
         &self,
         account: &AccountRef,
         view: &IntentView,

@@ -209,6 +209,21 @@ fn the_short_leg_of_a_structure_in_its_series_is_no_sale_of_a_long() {
 }
 
 #[test]
+fn a_flatten_whose_closes_are_adopted_is_asked_for_a_pass_that_ends_it() {
+    let ledger = MemLedger::new();
+    let (_, bought) = run(bought(&ledger));
+    let account = sample::account(1);
+    let flatten = sample::flattening(&account, sample::series(5_605)).head.id;
+    let tag = OrderTag { intent: flatten, attempt: AttemptNo(22_561) };
+    let sold = order(102, Some(tag), Side::Sell, 2);
+    let done = reconcile(&ledger, &shows(vec![bought, sold], 0), at(15, 51, 0), on(), None);
+    assert_eq!(done.adopted, 1);
+    let rows = run(ledger.due_outbox(at(15, 51, 0), 100)).unwrap();
+    let pass = Message::Flatten { account, session: SESSION, at_once: false };
+    assert!(rows.iter().any(|it| it.message == pass), "{rows:?}");
+}
+
+#[test]
 fn closes_that_a_flatten_sent_with_the_database_down_are_booked_afterwards() {
     let ledger = MemLedger::new();
     let (_, bought) = run(bought(&ledger));

@@ -6,6 +6,7 @@
 //! cargo run --profile fast -p world --example hunt -- 0 1000 2 sites # with the places at which ports are called
 //! cargo run --profile fast -p world --example hunt -- story 137      # what happened to one
 //! cargo run --profile fast -p world --example hunt -- short 137      # with the fewest faults that break it
+//! cargo run --profile fast -p world --example hunt -- story 137 3,9  # of these classes alone
 //! ```
 
 use std::io;
@@ -19,10 +20,10 @@ fn main() -> io::Result<()> {
     let number = |place: usize| words.get(place).and_then(|it| it.parse::<u64>().ok());
     let mut out = io::stdout().lock();
     match words.first().map(String::as_str) {
-        Some("story") => story(&mut out, number(1).unwrap_or(0), false),
+        Some("story") => story(&mut out, number(1).unwrap_or(0), words.get(2), false),
         #[cfg(feature = "planted")]
         Some("planted") => planted(&mut out, number(1).unwrap_or(3_000)),
-        Some("short") => story(&mut out, number(1).unwrap_or(0), true),
+        Some("short") => story(&mut out, number(1).unwrap_or(0), words.get(2), true),
         Some(_) | None => {
             let is_listing = words.iter().any(|it| it == "sites");
             many(
@@ -61,8 +62,10 @@ fn told(out: &mut impl io::Write, seed: u64, it: &Violation) -> io::Result<()> {
     writeln!(out, "seed {seed} INV{} step {} {at}: {}", it.invariant, it.step, it.what)
 }
 
-fn story(out: &mut impl io::Write, seed: u64, is_short: bool) -> io::Result<()> {
-    let mut ask = Ask { seed, classes: all_classes(), is_told: !is_short, faults: None };
+fn story(out: &mut impl io::Write, seed: u64, list: Option<&String>, is_short: bool) -> io::Result<()> {
+    let some = |it: &String| it.split(',').filter_map(|it| it.parse().ok()).collect();
+    let mut ask =
+        Ask { seed, classes: list.map_or_else(all_classes, some), is_told: !is_short, faults: None };
     let mut outcome = run(&ask);
     if let Some(short) = is_short.then(|| shrink(&ask, &outcome)).flatten() {
         ask = Ask { is_told: true, faults: Some(short.faults), ..ask };

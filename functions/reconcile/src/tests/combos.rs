@@ -154,3 +154,47 @@ fn the_closes_of_a_flatten_without_the_database_are_booked_afterwards() {
     let done = reconcile(&ledger, &with(shown), at(15, 50, 30), on(), None);
     assert_eq!((done.adopted, done.faults), (0, 0), "{:?}", differences(&ledger));
 }
+
+#[test]
+fn an_attempt_that_a_flatten_without_the_database_overtook_is_booked_too() {
+    let ledger = MemLedger::new();
+    let (entry, shown) = held(&ledger, 0, 0);
+    let account = sample::account(1);
+    let by =
+        domain::combo::Decided { account, origin: Origin::Flatten(SESSION), sequence: 0, at: at(15, 45, 0) };
+    let all = domain::intent::CloseAmount::All;
+    let exit = entry.exit(by, domain::intent::Action::Flatten, all, "session_end");
+    let intent = exit.head.id;
+    run(async {
+        ledger.record_intent(&sample::ready(OrderIntent::ClosingCombo(exit))).await.unwrap();
+        let now = at(15, 45, 4);
+        let fence = ledger.take_lease(&account, "flatten", now, now).await.unwrap().unwrap();
+        let view = sample::read(&ledger, &account, intent).await.unwrap();
+        let short =
+            [domain::ticket::ComboLeg { side: domain::ticket::LegSide::BuyToClose, ..spread::legs(1)[0] }];
+        let net = domain::ticket::Net::debit(Price::from_cents(75));
+        ledger.mark_submitting(&spread::marked(&view, fence, (2, &short), net, now)).await.unwrap();
+        let view = sample::read(&ledger, &account, intent).await.unwrap();
+        ledger.record_answer(&sample::accepted(&view, fence, 501, now).unwrap()).await.unwrap();
+        ledger.release_lease(&account, fence).await.unwrap();
+    });
+    let order = |id: u64, attempt: u16, leg: usize, side, cents| BrokerOrder {
+        legs: vec![BrokerLeg {
+            series: spread::legs(1)[leg].series,
+            side,
+            opens: false,
+            quantity: 2,
+            executed: 2,
+            average: Some(Usd::from_cents(cents)),
+        }],
+        created_at: Some(at(15, 45, 5)),
+        ..super::order(id, Some(OrderTag { intent, attempt: AttemptNo(attempt) }), side, 2)
+    };
+    // The first attempt executed, then the database was away and the wing went by a derived tag.
+    let orders = vec![order(501, 1, 0, Side::Buy, 75), order(502, 45_132, 1, Side::Sell, 5)];
+    let brokers = with(Shown { orders, ..shown });
+    reconcile(&ledger, &brokers, at(15, 50, 0), on(), None);
+    reconcile(&ledger, &brokers, at(15, 51, 0), on(), None);
+    let owned = run(ledger.structures(&account, SESSION)).unwrap();
+    assert!(owned[0].is_flat(), "{:?}", differences(&ledger));
+}

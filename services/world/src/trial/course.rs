@@ -161,6 +161,8 @@ pub(crate) struct Course {
     pub(crate) size_max: u32,
     /// Classes that may happen.
     pub(crate) classes: BTreeSet<u8>,
+    /// Whether the first calls of every place die, those that page among them.
+    pub(crate) is_reaping: bool,
 }
 
 /// Classes that are one thing at one call.
@@ -241,6 +243,7 @@ impl Course {
             skew_max_ns: if classes.contains(&21) { 2_000_000_000 } else { 0 },
             size_max: if classes.contains(&18) { 4 } else { 60 },
             classes,
+            is_reaping,
         })
     }
 }

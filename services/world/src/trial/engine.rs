@@ -244,9 +244,10 @@ impl Engine {
             Event::Look => {
                 let delivered = &self.delivered;
                 let is_paged = |prefix: &str| delivered.iter().any(|it| it.starts_with(prefix));
-                // Where nobody bids nothing can be sold, and where no alert can be sent nobody is paged.
+                // Where nobody bids nothing can be sold, and where no alert can be sent, or who pages dies, nobody is paged.
                 let is_down = self.parts.perils.are_alerts_down();
-                let is_excused = self.tape.mood().is_without_bids
+                let is_excused = self.course.is_reaping
+                    || self.tape.mood().is_without_bids
                     || is_down
                     || self.alerts_back_at >= self.course.session.close;
                 self.laws.open_after_the_close(is_paged, is_excused);

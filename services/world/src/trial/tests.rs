@@ -8,16 +8,18 @@ fn ask(seed: u64, classes: &[u8]) -> Ask {
 
 #[test]
 fn a_session_without_faults_sends_what_it_approves_and_most_of_it_fills() {
-    let (mut intents, mut ready, mut filled) = (0, 0, 0);
+    let (mut intents, mut ready, mut posted, mut filled) = (0, 0, 0, 0);
     for seed in 0..20 {
         let outcome = run(&ask(seed, &[]));
         assert_eq!(outcome.violations, [], "seed {seed}");
-        assert_eq!(outcome.posted, outcome.ready, "seed {seed}");
         intents += outcome.intents;
+        posted += outcome.posted;
         ready += outcome.ready;
         filled += outcome.filled;
     }
     assert!(intents >= 20 * 40 && ready >= 20 * 10, "{intents} intents, {ready} approved");
+    // One that waits for its turn may find that the market went on; every other unsent one would be a violation.
+    assert!(posted * 100 >= ready * 97, "{posted} of {ready} sent");
     assert!(filled * 10 >= ready * 6, "{filled} of {ready} filled");
 }
 

@@ -124,8 +124,9 @@ impl Laws {
             open.extend(found.flatten());
         }
         let waits = |it: &Unfinished| match it.head.origin {
-            // What protects what an owner sold finds nothing free, and is there until the settlement.
-            Origin::Flatten(_) | Origin::Setup(_) if it.is_by_hand => true,
+            // A flatten of an account looks until the close; what protects what an owner sold is there until the settlement.
+            Origin::Flatten(_) if by_hand.iter().any(|sold| sold.0 == it.head.account) => true,
+            Origin::Setup(_) if it.is_by_hand => true,
             // So does the exit of a structure whose wing nobody bids for.
             Origin::Decision(_) if it.is_unbid && it.head.action != Action::Enter => true,
             Origin::Setup(_) | Origin::Decision(_) => {
