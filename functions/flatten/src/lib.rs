@@ -20,8 +20,8 @@ use domain::market::{OptionQuote, Points};
 use domain::order::{BrokerOrder, Touch};
 use domain::planted::{self, Bug};
 use domain::ports::{
-    BrokerPort, Brokers, Clock, Fence, HandleError, Ledger, LedgerError, Message, NotedCombo, OwnedNotes,
-    Queue, Secrets, Sender,
+    BrokerPort, Brokers, Clock, Fence, HandleError, Ledger, LedgerError, Message, NotedCombo, OwnedNote,
+    OwnedNotes, Queue, Secrets, Sender,
 };
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
@@ -51,6 +51,9 @@ const CLOSES_AFTER_OPEN: Duration = Duration::from_secs(2 * 60);
 const OPENING: Duration = Duration::from_secs(15 * 60);
 /// How long after a cancel with the market closed the order is looked at again.
 const CANCEL_AGAIN: Duration = Duration::from_secs(10);
+
+/// So long after the open the schedule's entry notes what is held.
+const NOTED_AFTER_OPEN: Duration = Duration::from_secs(60);
 
 /// What the function works with.
 #[derive(Debug)]
@@ -105,7 +108,8 @@ struct Ours {
 }
 
 impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flatten<'_, L, B, C, N, S, Q> {
-    /// Starts the flatten of every account when its hour has come: the schedule's entry. On short days the schedule's
+    /// Starts the flatten of every account when its hour has come: the schedule's entry. At the open it notes what is held
+    /// instead. On short days the schedule's
     /// other hour counts; the calendar decides which.
     ///
     /// # Errors
@@ -113,6 +117,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
     pub async fn start(&self) -> Result<u32, HandleError> {
         let now = self.clock.now();
         let Some(session) = session_at(now)? else { return Ok(0) };
+        if session.open <= now && now < session.open.plus(NOTED_AFTER_OPEN) {
+            return self.note_all(&session).await.map(|()| 0);
+        }
         // The schedule may fire a little early; physically settled series start earlier and are reached by exit rules.
         let starts = session.before_close(self.switches.flatten_minutes).minus(Duration::from_secs(60));
         if now < starts || now >= session.close {
@@ -131,6 +138,25 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
                 .await?;
         }
         Ok(u32::try_from(accounts.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Keeps what is held overnight beside the database, at the open: what a flatten without it goes by is then of today.
+    async fn note_all(&self, session: &Session) -> Result<(), HandleError> {
+        let now = self.clock.now();
+        let mut failed = Ok(());
+        for account in self.ledger.active_accounts().await? {
+            let owned = self.ledger.owned(&account, session.date).await?;
+            let structures = self.ledger.structures(&account, session.date).await?;
+            let settings = self.ledger.settings(account.user).await?;
+            let note = OwnedNote::of(&account, (&owned, &structures), (&settings, &self.switches), now);
+            if note.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.notes.put(&note).await {
+                failed = Err(HandleError::Again(error.to_string()));
+            }
+        }
+        failed
     }
 
     /// Works one message: one pass of one account.

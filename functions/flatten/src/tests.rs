@@ -385,3 +385,18 @@ fn a_hard_stop_after_the_open_waits_for_a_quote_with_both_sides() {
     block_on(bench.flatten().handle(&stop)).unwrap().unwrap();
     assert_eq!(bench.tags().len(), 1);
 }
+
+#[test]
+fn what_is_held_overnight_is_noted_at_the_open_and_who_holds_nothing_has_no_note() {
+    for holds in [false, true] {
+        let bench = Bench::new();
+        if holds {
+            bench.entered(2);
+        }
+        bench.clock.0.set(at(9, 30, 0));
+        assert_eq!(block_on(bench.flatten().start()).unwrap(), Ok(0));
+        let note = block_on(bench.notes.get(&ACCOUNT)).unwrap().unwrap();
+        let owned = note.map(|it| (it.owned, it.flatten, it.at));
+        assert_eq!(owned, holds.then(|| (vec![(series(), 2)], true, at(9, 30, 0))));
+    }
+}

@@ -1,6 +1,6 @@
 //! Entries into structures: every gate asked again, one POST, and what executed out of ratio closed at once.
 
-use desk::{Desk, Submitted};
+use desk::{Desk, NetAt, Submitted};
 use domain::account::AccountRef;
 use domain::calendar::{Session, last_trade};
 use domain::combo::{ComboEntry, Decided, OwnedCombo, excess};
@@ -8,6 +8,7 @@ use domain::ids::IntentId;
 use domain::intent::{Action, CloseAmount, IntentState, OrderIntent, approve_combo};
 use domain::kill::scopes_for;
 use domain::market::OptionQuote;
+use domain::order::Touch;
 use domain::planted::{self, Bug};
 use domain::ports::{BrokerPort, Brokers, Clock, HandleError, Ledger, Message, NewIntent, OwnedNotes, Queue};
 use domain::symbol::OccSymbol;
@@ -22,6 +23,13 @@ use crate::{BROKER, Orders, Work, begin};
 
 /// The reason of a close of what executed out of ratio.
 pub(crate) const LEG_IMBALANCE: &str = "leg_imbalance";
+
+/// Bid and ask of the legs, where there are both.
+pub(crate) fn touches(legs: &[ComboLeg], quotes: &[Option<OptionQuote>]) -> Vec<(OccSymbol, Touch)> {
+    let of_leg =
+        |(leg, quote): (&ComboLeg, &Option<OptionQuote>)| Some((leg.series, Touch::of(quote.as_ref()?)?));
+    legs.iter().zip(quotes).filter_map(of_leg).collect()
+}
 
 impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     pub(crate) async fn begin_combo(
@@ -90,7 +98,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         };
         let slot = self.slot_at(work, rung.net.magnitude(), rung.due, None);
         let desk = Desk { ledger: self.ledger, broker: work.broker, clock: self.clock };
-        let sent = desk.submit_combo_entry(entry.head.id, approved, slot, rung.net, (scopes, &gates)).await;
+        let touches = touches(legs, &quotes);
+        let at = NetAt { net: rung.net, touches: &touches };
+        let sent = desk.submit_combo_entry(entry.head.id, approved, slot, at, (scopes, &gates)).await;
         match sent {
             Ok(Submitted::Killed(row)) => {
                 let what = format!("{} is {}: {}", row.scope, row.state.as_str(), row.reason);

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use desk::Desk;
+use desk::{Desk, NetAt};
 use domain::calendar::last_trade;
 use domain::combo::{
     ComboExit, LegHeld, Order, OwnedCombo, Piece, confirmed, excess, next, signed, whole_units,
@@ -24,6 +24,7 @@ use domain::time::UtcNanos;
 use engine::combo::walk::{self, Next, Plan, Rung, Terms, is_wing_unbid, net_quote};
 
 use crate::begin::{MISSING_LOOKS_MAX, looks, started_at};
+use crate::combo::touches;
 use crate::{EARLY_WAIT, Orders, Work};
 
 /// A leg imbalance that stands longer than this is told as critical.
@@ -164,13 +165,15 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         let Some(rung) = self.piece_rung(work, exit, &legs, quotes).await? else { return Ok(()) };
         let slot = self.slot_at(work, rung.net.magnitude(), rung.due, None);
         let id = exit.head.id;
+        let touches = touches(&exit.terms.closing(), quotes);
+        let at = NetAt { net: rung.net, touches: &touches };
         match piece {
             Piece::Whole(units) => match CoveredClose::check(&legs, units, &held) {
-                Ok(covered) => self.submitted(desk.submit_combo_close(id, covered, slot, rung.net).await),
+                Ok(covered) => self.submitted(desk.submit_combo_close(id, covered, slot, at).await),
                 Err(error) => Err(HandleError::Poison(error.to_string())),
             },
             Piece::Leg(leg) => match LegClose::check(leg.leg.series, leg.contracts, &held) {
-                Ok(close) => self.submitted(desk.submit_leg_close(id, close, slot, rung.net).await),
+                Ok(close) => self.submitted(desk.submit_leg_close(id, close, slot, at).await),
                 // The broker may not show the short yet that this long covers.
                 Err(_) => self.missing_at_broker(work).await,
             },

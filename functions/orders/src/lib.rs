@@ -24,7 +24,7 @@ use domain::intent::{IntentState, OrderIntent, Origin};
 use domain::order::{Attempt, BrokerOrder};
 use domain::ports::{
     BrokerError, BrokerPort, Brokers, Clock, EARLY_TRIES_MAX, Fence, HandleError, IntentView, Ledger,
-    Message, NotedCombo, OwnedNote, OwnedNotes, Progress, Queue, Written, early_again,
+    Message, OwnedNote, OwnedNotes, Progress, Queue, Written, early_again,
 };
 use domain::position::FillSource;
 use domain::time::UtcNanos;
@@ -279,18 +279,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     /// the flatten then takes the smaller of the broker's position and the day's tagged orders.
     async fn note_owned(&self, account: &AccountRef) -> Result<(), HandleError> {
         let now = self.clock.now();
-        let mut owned: Vec<_> = Vec::new();
-        for entry in self.ledger.owned(account, now.new_york_date()).await? {
-            if entry.held() > 0 {
-                owned.push((entry.series, entry.held()));
-            }
-        }
+        let owned = self.ledger.owned(account, now.new_york_date()).await?;
+        let structures = self.ledger.structures(account, now.new_york_date()).await?;
         let settings = self.ledger.settings(account.user).await?;
-        let flatten =
-            settings.force_flatten.unwrap_or(self.switches.force_flatten || self.switches.execution_enabled);
-        let all = self.ledger.structures(account, now.new_york_date()).await?;
-        let structures = all.iter().filter(|it| !it.is_flat()).map(NotedCombo::of).collect();
-        let note = OwnedNote { account: *account, owned, structures, flatten, at: now };
+        let note = OwnedNote::of(account, (&owned, &structures), (&settings, &self.switches), now);
         if let Err(error) = self.notes.put(&note).await {
             let alert = Message::Alert {
                 key: format!("owned_note:{}:{}", account.account, now.new_york_date()),

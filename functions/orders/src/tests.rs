@@ -634,3 +634,15 @@ fn the_order_of_another_account_wakes_nobody_and_sends_nothing() {
     let worked = block_on(bench.orders().handle(&step)).unwrap();
     assert!(matches!(worked, Err(HandleError::Poison(_))), "{worked:?}");
 }
+
+#[test]
+fn what_is_owned_is_noted_beside_the_database_with_every_fill() {
+    use domain::ports::OwnedNotes as _;
+    let bench = Bench::new();
+    let entry = bench.filled_entry(3);
+    let noted = || block_on(bench.notes.get(&ACCOUNT)).unwrap().unwrap().map(|it| (it.owned, it.flatten));
+    assert_eq!(noted(), Some((vec![(series(), 3)], true)));
+    bench.close(&entry, 3, Action::Stop, CloseAmount::All);
+    bench.pass(60);
+    assert_eq!((bench.held(), noted()), (0, Some((Vec::new(), true))));
+}

@@ -21,7 +21,8 @@ pub enum Scheduled {
     PortfolioSync,
     /// Books against broker, each minute from before the first entry until the report.
     Reconcile,
-    /// Everything that expires today is closed: once, its follow-ups are messages.
+    /// At the open what is held is noted beside the database; later everything that expires today is closed: once, its
+    /// follow-ups are messages.
     Flatten,
     /// Whether it is closed, each minute of the last ones, the close included.
     FlatWatch,
@@ -57,6 +58,7 @@ pub fn of(session: &Session, switches: &Switches) -> Vec<(UtcNanos, Scheduled)> 
     let after_close = session.close.plus(MINUTE);
     each_minute(session.open, after_close, Scheduled::PortfolioSync);
     each_minute(session.before_close(switches.watchdog_minutes), after_close, Scheduled::FlatWatch);
+    due.push((session.open, Scheduled::Flatten));
     due.push((session.before_close(switches.flatten_minutes), Scheduled::Flatten));
     due.push((report, Scheduled::Report));
     due.sort_unstable();
@@ -79,7 +81,7 @@ mod tests {
     #[test]
     fn a_full_day_is_scheduled_in_new_york_time_summer_and_winter() {
         for day in [date(2026, 7, 17), date(2026, 11, 20)] {
-            assert_eq!(times(day, Scheduled::Flatten), ["15:45:00"]);
+            assert_eq!(times(day, Scheduled::Flatten), ["09:30:00", "15:45:00"]);
             assert_eq!(times(day, Scheduled::Report), ["16:15:00"]);
             let watch = times(day, Scheduled::FlatWatch);
             assert_eq!((watch.len(), watch[0].as_str(), watch[13].as_str()), (14, "15:47:00", "16:00:00"));
@@ -96,7 +98,7 @@ mod tests {
     #[test]
     fn a_short_day_ends_three_hours_earlier() {
         let day = date(2026, 11, 27);
-        assert_eq!(times(day, Scheduled::Flatten), ["12:45:00"]);
+        assert_eq!(times(day, Scheduled::Flatten), ["09:30:00", "12:45:00"]);
         assert_eq!(times(day, Scheduled::FlatWatch).last().unwrap(), "13:00:00");
         assert_eq!(times(day, Scheduled::Report), ["13:15:00"]);
         assert_eq!(times(day, Scheduled::PortfolioSync).len(), 211);
@@ -107,7 +109,7 @@ mod tests {
         let session = Session::of(date(2026, 11, 20)).unwrap().unwrap();
         let switches = Switches { flatten_minutes: 30, watchdog_minutes: 5, ..Switches::default() };
         let due = of(&session, &switches);
-        let first = |what| due.iter().find(|it| it.1 == what).unwrap().0;
+        let first = |what| due.iter().find(|it| it.1 == what && it.0 > session.open).unwrap().0;
         assert_eq!(first(Scheduled::Flatten), session.before_close(30));
         assert_eq!(first(Scheduled::FlatWatch), session.before_close(5));
     }

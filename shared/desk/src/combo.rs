@@ -8,10 +8,10 @@ use domain::order::Ticket;
 use domain::ports::{BrokerError, BrokerPort, Clock, Ledger};
 use domain::ticket::{ComboOpening, ComboTicket, CoveredClose, LegClose, Net};
 
-use crate::{Desk, DeskError, Kind, LookedUp, Slot, Submitted};
+use crate::{Desk, DeskError, Kind, LookedUp, NetAt, Slot, Submitted};
 
 impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
-    /// Sends an approved entry into a structure at the net price `net`. The approval is used up.
+    /// Sends an approved entry into a structure at a net price. The approval is used up.
     ///
     /// # Errors
     /// [`DeskError`] when the ledger fails, as for single entries.
@@ -20,16 +20,16 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
         intent: IntentId,
         approved: Approved<ComboOpening>,
         slot: Slot,
-        net: Net,
+        at: NetAt<'_>,
         (scopes, gates): (Vec<KillScope>, &[GateCheck]),
     ) -> Result<Submitted, DeskError> {
         // A price beyond the proof's bound never leaves, and the row says what leaves.
-        let net = net.min(approved.get().risk.worst());
-        let slot = Slot { price: net.magnitude(), ..slot };
-        self.submit(Kind::ComboEntry { intent, approved: &approved, scopes, gates, net }, slot).await
+        let at = NetAt { net: at.net.min(approved.get().risk.worst()), ..at };
+        let slot = Slot { price: at.net.magnitude(), ..slot };
+        self.submit(Kind::ComboEntry { intent, approved: &approved, scopes, gates, at }, slot).await
     }
 
-    /// Sends the close of whole units at the net price `net`. The proof is used up.
+    /// Sends the close of whole units at a net price. The proof is used up.
     ///
     /// # Errors
     /// [`DeskError`] when the ledger fails, as for entries.
@@ -38,13 +38,13 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
         intent: IntentId,
         covered: CoveredClose,
         slot: Slot,
-        net: Net,
+        at: NetAt<'_>,
     ) -> Result<Submitted, DeskError> {
-        let slot = Slot { price: net.magnitude(), ..slot };
-        self.submit(Kind::ComboClose { intent, covered: &covered, net }, slot).await
+        let slot = Slot { price: at.net.magnitude(), ..slot };
+        self.submit(Kind::ComboClose { intent, covered: &covered, at }, slot).await
     }
 
-    /// Sends the close of one leg on its own; `net` is a debit where it buys a short back. The proof is used up.
+    /// Sends the close of one leg on its own; its net is a debit where it buys a short back. The proof is used up.
     ///
     /// # Errors
     /// [`DeskError`] when the ledger fails, as for entries.
@@ -53,10 +53,10 @@ impl<L: Ledger, B: BrokerPort, C: Clock> Desk<'_, L, B, C> {
         intent: IntentId,
         close: LegClose,
         slot: Slot,
-        net: Net,
+        at: NetAt<'_>,
     ) -> Result<Submitted, DeskError> {
-        let slot = Slot { price: net.magnitude(), ..slot };
-        self.submit(Kind::LegClose { intent, close: &close, net }, slot).await
+        let slot = Slot { price: at.net.magnitude(), ..slot };
+        self.submit(Kind::LegClose { intent, close: &close, at }, slot).await
     }
 
     /// Sends a flatten's close of whole units with the books down; see [`Desk::submit_by_tag`].

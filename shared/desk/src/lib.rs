@@ -25,6 +25,7 @@ use domain::ports::{
     Answer, BrokerError, BrokerPort, Clock, CredentialChange, Fence, Ledger, LedgerError, MarkRequest,
     Marking, REFUSED_TOKEN_AGE_MAX, UserMessage, Written,
 };
+use domain::symbol::OccSymbol;
 use domain::ticket::{
     ComboLeg, ComboOpening, ComboTicket, CoveredClose, EmergencyToken, LegClose, MarketTicket, Net,
     ProtectiveTicket, StopLimit,
@@ -71,6 +72,15 @@ pub struct Slot {
     pub arrival: Option<Touch>,
     /// When the intent takes its next step once the broker has the order.
     pub next_step: UtcNanos,
+}
+
+/// The net limit of an order on a structure, and the market of its legs that it is sent into.
+#[derive(Debug, Clone, Copy)]
+pub struct NetAt<'a> {
+    /// The limit.
+    pub net: Net,
+    /// Bid and ask by series, where there were both.
+    pub touches: &'a [(OccSymbol, Touch)],
 }
 
 /// A derived tag that no order of the account carries, and when the account's orders were asked for.
@@ -140,17 +150,17 @@ enum Kind<'a> {
         approved: &'a Approved<ComboOpening>,
         scopes: Vec<KillScope>,
         gates: &'a [GateCheck],
-        net: Net,
+        at: NetAt<'a>,
     },
     ComboClose {
         intent: IntentId,
         covered: &'a CoveredClose,
-        net: Net,
+        at: NetAt<'a>,
     },
     LegClose {
         intent: IntentId,
         close: &'a LegClose,
-        net: Net,
+        at: NetAt<'a>,
     },
 }
 
@@ -175,13 +185,15 @@ impl Kind<'_> {
     fn combo(&self) -> Option<ComboAttempt> {
         match self {
             Kind::Entry { .. } | Kind::Close { .. } | Kind::Protection { .. } | Kind::Market { .. } => None,
-            Kind::ComboEntry { approved, net, .. } => {
-                Some(ComboAttempt::of(approved.get().risk.legs(), *net))
+            Kind::ComboEntry { approved, at, .. } => {
+                Some(ComboAttempt::of(approved.get().risk.legs(), at.net).met(at.touches))
             }
-            Kind::ComboClose { covered, net, .. } => Some(ComboAttempt::of(covered.legs(), *net)),
-            Kind::LegClose { close, net, .. } => {
+            Kind::ComboClose { covered, at, .. } => {
+                Some(ComboAttempt::of(covered.legs(), at.net).met(at.touches))
+            }
+            Kind::LegClose { close, at, .. } => {
                 let leg = ComboLeg { series: close.series(), side: close.side(), ratio: 1 };
-                Some(ComboAttempt::of(&[leg], *net))
+                Some(ComboAttempt::of(&[leg], at.net).met(at.touches))
             }
         }
     }
@@ -211,11 +223,11 @@ impl Kind<'_> {
                 }
                 None => Err(BrokerError::NotSent { reason: "its emergency's token is used".to_owned() }),
             },
-            Kind::ComboEntry { approved, net, .. } => {
-                broker.place_combo(&ComboTicket::open(approved, mark, self.quantity(), *net)).await
+            Kind::ComboEntry { approved, at, .. } => {
+                broker.place_combo(&ComboTicket::open(approved, mark, self.quantity(), at.net)).await
             }
-            Kind::ComboClose { covered, net, .. } => {
-                broker.place_combo(&ComboTicket::close(covered, mark, *net)).await
+            Kind::ComboClose { covered, at, .. } => {
+                broker.place_combo(&ComboTicket::close(covered, mark, at.net)).await
             }
             Kind::LegClose { close, .. } => broker.place(&Ticket::close_leg(close, mark, price)).await,
         }

@@ -77,11 +77,11 @@ fn measure(view: &IntentView, opening: Option<&OpeningIntent>, fill: &Fill) -> O
     let decided = match &view.intent {
         OrderIntent::Opening(it) => Some(Touch { bid: it.market.bid, ask: it.market.ask }),
         OrderIntent::Closing(_) => first.trace.arrival,
-        // A leg of a structure has no price of its own at its decision: the net has.
-        OrderIntent::OpeningCombo(_) | OrderIntent::ClosingCombo(_) => None,
+        // A leg has no price of its own at its decision, the net has: it is measured against its market at the first order.
+        OrderIntent::OpeningCombo(_) | OrderIntent::ClosingCombo(_) => met(first, &fill.series),
     };
     let decision_mid = decided.map(|it| it.mid());
-    let arrival = attempt.trace.arrival;
+    let arrival = attempt.trace.arrival.or_else(|| met(attempt, &fill.series));
     let grid = TickGrid::single_leg(&fill.series.root, fill.at.new_york_date());
     let worse = |mid: Usd, price: Usd| match fill.side {
         Side::Buy => price - mid,
@@ -115,6 +115,11 @@ fn measure(view: &IntentView, opening: Option<&OpeningIntent>, fill: &Fill) -> O
         acked_at: attempt.trace.acked_at,
         first_fill_at: attempt.trace.filled_at,
     })
+}
+
+/// The market of one leg that an order on a structure was sent into.
+fn met(attempt: &Attempt, series: &OccSymbol) -> Option<Touch> {
+    attempt.combo.as_ref()?.legs.iter().find(|it| it.series == *series)?.arrival
 }
 
 /// The tick of the grid at a price, in dollars.

@@ -253,6 +253,20 @@ fn a_patient_close_starts_at_the_net_mid() {
 }
 
 #[test]
+fn each_leg_of_a_structure_is_measured_against_its_own_market() {
+    let bench = Bench::new();
+    let entry = bench.opened(2);
+    let fills = engine::fidelity::of(&bench.view(entry.head.id), None);
+    assert!(fills.len() >= 2, "{fills:?}");
+    for fill in &fills {
+        let (mid, price) = (fill.arrival_mid.unwrap(), fill.price.unwrap());
+        let worse = if fill.side == domain::money::Side::Buy { price - mid } else { mid - price };
+        assert_eq!(fill.slippage, Some(worse.times(100 * i64::from(fill.contracts))), "{fill:?}");
+        assert!(fill.slippage_ticks.is_some() && fill.arrival_spread_ticks.is_some());
+    }
+}
+
+#[test]
 fn an_emergency_pays_the_natural_price_and_two_ticks_at_a_limit() {
     let bench = Bench::new();
     let entry = bench.opened(2);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Touch;
 use crate::money::Usd;
 use crate::symbol::OccSymbol;
 use crate::ticket::{ComboLeg, LegSide, Net};
@@ -30,12 +31,22 @@ pub struct LegExecution {
     pub executed: u32,
     /// Average price per share of what executed, once the broker says.
     pub average: Option<Usd>,
+    /// The market of the leg that the order was sent into, where it was two-sided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrival: Option<Touch>,
 }
 
 impl LegExecution {
     /// A leg of which nothing executed yet.
     pub const fn of(leg: &ComboLeg) -> Self {
-        Self { series: leg.series, side: leg.side, ratio: leg.ratio, executed: 0, average: None }
+        Self {
+            series: leg.series,
+            side: leg.side,
+            ratio: leg.ratio,
+            executed: 0,
+            average: None,
+            arrival: None,
+        }
     }
 
     /// The leg itself.
@@ -48,6 +59,15 @@ impl ComboAttempt {
     /// An order of `legs` at `net`, nothing executed.
     pub fn of(legs: &[ComboLeg], net: Net) -> Self {
         Self { net, legs: legs.iter().map(LegExecution::of).collect() }
+    }
+
+    /// The same, sent into this market of its legs.
+    #[must_use]
+    pub fn met(mut self, touches: &[(OccSymbol, Touch)]) -> Self {
+        for leg in &mut self.legs {
+            leg.arrival = touches.iter().find(|it| it.0 == leg.series).map(|it| it.1);
+        }
+        self
     }
 
     /// Whole units of which every leg executed.

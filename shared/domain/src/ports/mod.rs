@@ -19,9 +19,10 @@ pub use queue::{DeadLetter, Message, OutboxRow, Queue};
 
 use std::time::Duration;
 
-use crate::account::{AccountRef, BrokerCredential};
+use crate::account::{AccountRef, BrokerCredential, Switches, UserSettings};
 use crate::combo::{LegHeld, OwnedCombo, OwnedLeg};
 use crate::ids::{AccountId, BrokerOrderId, IntentId, UserId};
+use crate::position::Owned;
 use crate::symbol::OccSymbol;
 use crate::ticket::ComboTerms;
 use crate::time::{NANOS_PER_SEC, UtcNanos};
@@ -130,6 +131,31 @@ pub struct OwnedNote {
     pub flatten: bool,
     /// When it was written.
     pub at: UtcNanos,
+}
+
+impl OwnedNote {
+    /// What an account holds, and its user's choice about the flatten, resolved: their own, or the deployment's.
+    pub fn of(
+        account: &AccountRef,
+        (owned, structures): (&[Owned], &[OwnedCombo]),
+        (settings, switches): (&UserSettings, &Switches),
+        at: UtcNanos,
+    ) -> Self {
+        let held = owned.iter().filter(|it| it.held() > 0);
+        let by_default = switches.force_flatten || switches.execution_enabled;
+        Self {
+            account: *account,
+            owned: held.map(|it| (it.series, it.held())).collect(),
+            structures: structures.iter().filter(|it| !it.is_flat()).map(NotedCombo::of).collect(),
+            flatten: settings.force_flatten.unwrap_or(by_default),
+            at,
+        }
+    }
+
+    /// Whether there is nothing in it to close.
+    pub const fn is_empty(&self) -> bool {
+        self.owned.is_empty() && self.structures.is_empty()
+    }
 }
 
 /// A structure of ours as it is noted: enough to close it without the database.
