@@ -10,10 +10,12 @@ mod books;
 mod chaos;
 mod config;
 mod demo;
+mod options;
 mod order;
 mod sandbox;
 mod simulate;
 mod status;
+mod table;
 mod up;
 
 use std::io::{ErrorKind, Write};
@@ -92,6 +94,30 @@ enum Command {
         #[command(subcommand)]
         command: bench::BenchCommand,
     },
+    /// Price options: CSV on stdin, the same rows with price, greeks and probabilities on stdout.
+    ///
+    /// The header names the columns kind,spot,strike,t_years,rate,div,vol in any order; other columns are kept. Added are
+    /// price, delta, gamma, vega and rho per 1.00, theta per year, and risk-neutral the probabilities to end in the money
+    /// (p_itm) and to trade at the strike before (p_touch). Rates, dividends and volatilities are fractions, 0.16 for 16 %;
+    /// a year has 365 days. Without time or volatility the answer is the discounted intrinsic value. A row that cannot be
+    /// read is left out and named by its line on stderr. Exits 0 only if every row has its answer. docs/options.md tells
+    /// the formulas.
+    #[command(after_help = options::PRICE_EXAMPLE)]
+    Price,
+    /// Find implied volatilities: CSV on stdin, the same rows with the volatility on stdout.
+    ///
+    /// The header names the columns kind,spot,strike,t_years,rate,div,price in any order; other columns are kept. A price
+    /// that no volatility gives keeps its row, with an empty cell and the reason on stderr; a row that cannot be read is
+    /// left out and named by its line. Exits 0 only if every row has its volatility.
+    #[command(after_help = options::IV_EXAMPLE)]
+    Iv,
+    /// Compute daily indicators: CSV on stdin, one row a day on stdout.
+    ///
+    /// The header names the columns date,high,low,close in any order; rows are sorted by date. Written are the date and
+    /// ema20, sma50, rsi14, macd, macd_signal, macd_hist, adx14, rv20, as TA-Lib has them, empty while they warm up. The
+    /// table ends with an error at the first bar that cannot be, for whatever follows depends on it.
+    #[command(after_help = options::INDICATORS_EXAMPLE)]
+    Indicators,
     /// Look at the settings.
     Config {
         #[command(subcommand)]
@@ -142,6 +168,9 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
         Command::Simulate(ask) => simulate::run(&ask, out),
         Command::Chaos(ask) => chaos::run(ask, out),
         Command::Bench { command } => bench::run(&command, out),
+        Command::Price => options::price(std::io::stdin().lock(), out, &mut std::io::stderr()),
+        Command::Iv => options::iv(std::io::stdin().lock(), out, &mut std::io::stderr()),
+        Command::Indicators => options::indicators(std::io::stdin().lock(), out),
         Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, json, out),
     }
 }
