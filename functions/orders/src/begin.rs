@@ -1,7 +1,5 @@
 //! Starts an intent's next attempt: the second pass of the gate for what opens, ownership and quantity for what closes.
 
-use std::time::Duration;
-
 use desk::{Desk, DeskError, Slot, Submitted};
 use domain::calendar::Session;
 use domain::ids::{AttemptNo, IntentId};
@@ -22,12 +20,10 @@ use engine::gates::{self, GateInputs, SIGNAL_AGE_MAX};
 use engine::walk::{self, Next, Rung};
 
 use crate::follow::INDEX_AGE_MAX;
-use crate::{BROKER, EARLY_WAIT, Orders, Work, follow, protect};
+use crate::{BROKER, Orders, Work, follow, protect};
 
 /// How often a close looks for its position at the broker before it is called missing: the list may lag a fill.
 pub(crate) const MISSING_LOOKS_MAX: usize = 8;
-/// How long a close waits before it looks again at an entry of unknown fate: its tag may stay unseen for the whole session.
-const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
 
 impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     pub(crate) async fn begin(&self, work: &Work<'_, B::Account>) -> Result<(), HandleError> {
@@ -167,19 +163,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             let progress = self.bare(work, work.view.state, "", "the market stands: it waits", Some(due));
             return self.write(work, progress).await;
         }
-        let earlier = match self.earlier_still_work(work, closing).await? {
-            Some(wait) => Some(wait),
-            None => self.others_work(work, closing).await?.then_some(EARLY_WAIT),
-        };
-        if let Some(wait) = earlier {
-            let due = self.clock.now().plus(wait);
-            let progress = self.bare(
-                work,
-                work.view.state,
-                "",
-                "waiting for an earlier order of the setup to end",
-                Some(due),
-            );
+        if self.earlier_still_work(work, closing).await? || self.others_work(work, closing).await? {
+            let what = "waiting for an earlier order of the setup to end";
+            let progress = self.bare(work, work.view.state, "", what, Some(self.next_look(work)));
             return self.write(work, progress).await;
         }
         let left = self.left_to_close(work, closing).await?;
@@ -189,9 +175,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             return self.write(work, progress).await;
         }
         if self.strays_work(work, closing).await? {
-            let due = self.clock.now().plus(EARLY_WAIT);
             let what = "waiting for an order to end that stands in the way";
-            let progress = self.bare(work, work.view.state, "", what, Some(due));
+            let progress = self.bare(work, work.view.state, "", what, Some(self.next_look(work)));
             return self.write(work, progress).await;
         }
         let long = match self.long(work, closing).await {
@@ -227,16 +212,15 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         Ok(here.map(|it| u32::try_from(it.quantity).unwrap_or(0)).sum::<u32>())
     }
 
-    /// Asks the earlier intents of the same setup to stop, and tells how long to wait where one still works: two orders of
-    /// ours never work on the same contracts at once, and what an entry filled is known only when it has ended. A
+    /// Asks the earlier intents of the same setup to stop, and tells whether one still works: two orders of ours never work on the same contracts at once, and what an entry filled is known only when it has ended. A
     /// protection is worked here and now: its cancel should cost a close no more than the broker needs for it.
     async fn earlier_still_work(
         &self,
         work: &Work<'_, B::Account>,
         closing: &ClosingIntent,
-    ) -> Result<Option<Duration>, HandleError> {
-        let Origin::Setup(setup) = closing.head.origin else { return Ok(None) };
-        let mut waiting: Option<Duration> = None;
+    ) -> Result<bool, HandleError> {
+        let Origin::Setup(setup) = closing.head.origin else { return Ok(false) };
+        let mut works = false;
         let intents = self.ledger.intents_of(&work.account, setup).await?;
         for earlier in &intents {
             let head = earlier.intent.head();
@@ -248,12 +232,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             {
                 continue;
             }
-            if !self.make_way(work, earlier).await? {
-                let wait = if is_unknown_entry(earlier) { UNKNOWN_WAIT } else { EARLY_WAIT };
-                waiting = Some(waiting.map_or(wait, |it| it.min(wait)));
-            }
+            works |= !self.make_way(work, earlier).await?;
         }
-        Ok(waiting)
+        Ok(works)
     }
 
     /// Whether what rests beside a close leaves it too few contracts: the user's share for T1 was changed meanwhile, or
@@ -427,11 +408,6 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             Err(DeskError::Attempt(error)) => Err(HandleError::Poison(error.to_string())),
         }
     }
-}
-
-/// Whether an entry's request was sent and nobody knows what became of it.
-fn is_unknown_entry(view: &IntentView) -> bool {
-    view.intent.opens() && view.last_attempt().is_some_and(|it| it.state == AttemptState::Unknown)
 }
 
 /// How often a close found its position missing at the broker.

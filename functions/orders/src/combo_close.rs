@@ -25,7 +25,7 @@ use engine::combo::walk::{self, Next, Plan, Rung, Terms, is_wing_unbid, net_quot
 
 use crate::begin::{MISSING_LOOKS_MAX, looks, started_at};
 use crate::combo::touches;
-use crate::{EARLY_WAIT, Orders, Work};
+use crate::{Orders, Work};
 
 /// A leg imbalance that stands longer than this is told as critical.
 pub(crate) const BALANCED_WITHIN: Duration = Duration::from_secs(60);
@@ -56,8 +56,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             return self.write(work, progress).await;
         }
         if self.earlier_combo_works(work, exit).await? {
-            let due = self.clock.now().plus(EARLY_WAIT);
-            let what = "waiting for an earlier order of the structure to end";
+            let (due, what) = (self.next_look(work), "waiting for an earlier order of the structure to end");
             let progress = self.bare(work, work.view.state, &work.view.reason, what, Some(due));
             return self.write(work, progress).await;
         }
@@ -69,8 +68,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
         };
         self.tell_unbalanced(work, exit, &owned).await?;
         if self.unbooked_works(work).await? {
-            let due = self.clock.now().plus(EARLY_WAIT);
-            let what = "an order that a flatten sent without the books still works";
+            let (due, what) =
+                (self.next_look(work), "an order that a flatten sent without the books still works");
             let progress = self.bare(work, work.view.state, &work.view.reason, what, Some(due));
             return self.write(work, progress).await;
         }

@@ -35,6 +35,8 @@ pub const BROKER: &str = "tradier";
 pub const LEASE: Duration = Duration::from_secs(20);
 /// How long a close waits before it looks again whether what stands in its way has ended.
 pub const EARLY_WAIT: Duration = Duration::from_secs(1);
+/// The longest such wait: what has not ended for a minute will hardly within the next second.
+const EARLY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before the broker is asked again after it did not answer.
 pub const ASK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -295,6 +297,13 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             self.ledger.send_later(Queue::Alerts, &alert, now).await?;
         }
         Ok(())
+    }
+
+    /// When a close next looks at what stands in its way: later the longer it has waited.
+    fn next_look(&self, work: &Work<'_, B::Account>) -> UtcNanos {
+        let now = self.clock.now();
+        let waited = now.since(work.view.intent.head().decided_at);
+        now.plus((waited / 12).clamp(EARLY_WAIT, EARLY_WAIT_MAX))
     }
 
     /// Asks later, because the broker did not answer now.
