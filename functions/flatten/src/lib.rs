@@ -351,7 +351,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
                 let mut owned = plan::owned_by_orders(&seen.orders);
                 owned.retain(|it| !structures.iter().any(|combo| combos::has(combo, &it.0)));
                 // What may be the wing of a short is not sold on the word of orders alone: the next pass asks the notes again.
-                owned.retain(|it| !covers_a_short(&it.0, &seen.positions));
+                owned.retain(|it| !plan::covers_a_short(&it.0, &seen.positions));
                 Ours { owned, structures, include_foreign, wanted: true, is_noted: missing.is_ok() }
             }
         })
@@ -462,15 +462,6 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         }
         Ok(())
     }
-}
-
-/// Whether the broker shows a short that a long of `series` may cover: of its root, side and expiry.
-fn covers_a_short(series: &OccSymbol, positions: &[BrokerPosition]) -> bool {
-    positions.iter().any(|it| {
-        let short = it.series;
-        it.quantity < 0
-            && (short.root, short.right, short.expiry) == (series.root, series.right, series.expiry)
-    })
 }
 
 /// Whether a series is this flatten's to close: all of them at once, else those that stop trading in its session.

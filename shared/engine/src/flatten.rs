@@ -250,7 +250,7 @@ fn expiring(inputs: &FlattenInputs<'_>) -> BTreeMap<OccSymbol, u32> {
         let total = found.entry(*series).or_default();
         *total = total.saturating_add(*ours);
     }
-    let is_closed = |it: &&BrokerPosition| it.quantity > 0 && !covers_foreign_short(inputs, &it.series);
+    let is_closed = |it: &&BrokerPosition| it.quantity > 0 && !covers_a_short(&it.series, inputs.positions);
     let foreign = inputs.positions.iter().filter(|it| inputs.include_foreign && is_closed(it));
     for position in foreign {
         found.insert(position.series, u32::try_from(position.quantity).unwrap_or(u32::MAX));
@@ -269,13 +269,10 @@ fn is_due(inputs: &FlattenInputs<'_>, series: &OccSymbol) -> bool {
     inputs.is_all || stops_trading(series, inputs.session)
 }
 
-/// Whether a short opened by hand needs a long of `series`: one of its root, side and expiry is there.
-fn covers_foreign_short(inputs: &FlattenInputs<'_>, series: &OccSymbol) -> bool {
-    inputs.positions.iter().any(|it| {
-        let of_it = it.series;
-        it.quantity < 0
-            && (of_it.root, of_it.right, of_it.expiry) == (series.root, series.right, series.expiry)
-    })
+/// Whether the broker shows a short that a long of `series` may cover: one of its root, side and expiry.
+pub fn covers_a_short(series: &OccSymbol, positions: &[BrokerPosition]) -> bool {
+    let kind = |it: &OccSymbol| (it.root, it.right, it.expiry);
+    positions.iter().any(|it| it.quantity < 0 && kind(&it.series) == kind(series))
 }
 
 /// Nothing of ours buys a short back that was opened by hand: who sold it knows why, and an order that buys opens where we are
@@ -286,7 +283,7 @@ fn foreign_shorts(inputs: &FlattenInputs<'_>, plan: &mut FlattenPlan) {
         let ours: u32 = inputs.owned.iter().filter(|it| it.0 == series).map(|it| it.1).sum();
         let reason = if broker < 0 && ours == 0 {
             "foreign_short"
-        } else if broker > i64::from(ours) && covers_foreign_short(inputs, &series) {
+        } else if broker > i64::from(ours) && covers_a_short(&series, inputs.positions) {
             "covers_foreign_short"
         } else {
             continue;

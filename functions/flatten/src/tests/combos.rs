@@ -1,5 +1,6 @@
 //! Structures before their last trade.
 
+use domain::ids::{AttemptNo, OrderTag};
 use domain::ports::NotedCombo;
 use sim::fixtures::combos as spread;
 
@@ -118,4 +119,25 @@ fn foreign_longs_are_closed_for_who_asked_and_the_wings_of_structures_are_not_am
     bench.accepted();
     bench.run(at(15, 52, 0));
     assert_eq!((bench.spread_at_broker(), bench.accepted()), ((-2, 2), vec![]));
+}
+
+#[test]
+fn with_database_and_notes_gone_a_long_of_ours_that_may_be_a_wing_stays_until_somebody_knows() {
+    for (has_short, left) in [(false, 0), (true, 2)] {
+        let bench = Bench::new();
+        bench.legs([(200, 220), (50, 60)]);
+        let tag = OrderTag { intent: sample::opening(&ACCOUNT, 1, 2).head.id, attempt: AttemptNo(1) };
+        let long = (1, LegSide::BuyToOpen, Some(tag.to_string()));
+        let short = has_short.then_some((0, LegSide::SellToOpen, None));
+        for (leg, side, tag) in [Some(long), short].into_iter().flatten() {
+            let series = spread::legs(1)[leg].series;
+            let order =
+                ForeignOrder { account: NUMBER.to_owned(), series, side, quantity: 2, price: None, tag };
+            bench.sandbox.borrow_mut().place_foreign(bench.clock.now(), order).unwrap();
+            bench.advance(bench.clock.now().plus(Duration::from_secs(5)));
+        }
+        bench.ledger.set_down(true);
+        bench.run(at(15, 58, 0));
+        assert_eq!(bench.spread_at_broker(), (if has_short { -2 } else { 0 }, left));
+    }
 }

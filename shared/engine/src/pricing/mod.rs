@@ -2,8 +2,8 @@
 //!
 //! C = S e^(-qT) N(d1) - K e^(-rT) N(d2), P = K e^(-rT) N(-d2) - S e^(-qT) N(-d1), with
 //! d1 = (ln(S/K) + (r - q + v^2/2) T)/(v sqrt T) and d2 = d1 - v sqrt T. Source: Hull, Options, Futures and Other
-//! Derivatives, chapter 17 (Merton's continuous dividend yield). [`elementary`] holds the functions they are made of, so
-//! that the same inputs give the same bits on every machine; [`kernel`] arranges the formulas so that nothing cancels.
+//! Derivatives, chapter 17 (Merton's continuous dividend yield). `elementary` holds the functions they are made of, so
+//! that the same inputs give the same bits on every machine; `kernel` arranges the formulas so that nothing cancels.
 //! Against fifty-digit references (`tests/reference/`) prices, greeks and probabilities agree to 1e-10 relative where
 //! they exceed 1e-8, implied volatilities to 1e-12 as far as the premium's own sixteen digits tell them apart.
 
