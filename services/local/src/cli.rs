@@ -10,6 +10,7 @@ mod books;
 mod chaos;
 mod config;
 mod demo;
+mod microbars;
 mod options;
 mod order;
 mod sandbox;
@@ -94,6 +95,15 @@ enum Command {
         #[command(subcommand)]
         command: bench::BenchCommand,
     },
+    /// Build microbars with order flow out of prints and quotes.
+    ///
+    /// Prints are rows of ts_event,price,size, of equities with sale_condition_hex and suspicious; quotes rows of
+    /// ts_event,bid,bid_size,ask,ask_size, or bars of ts_open,bid_close,bid_size,ask_close,ask_size that stand as their close
+    /// at their end. Each print is joined with the quote strictly before it, at most five seconds old. Rows that are no ticks
+    /// are left out and counted on stderr; a cell that cannot be read ends the run with its line. docs/microbars.md tells what
+    /// each column is.
+    #[command(after_help = microbars::EXAMPLE)]
+    Microbars(microbars::MicrobarsArgs),
     /// Price options: CSV on stdin, the same rows with price, greeks and probabilities on stdout.
     ///
     /// The header names the columns kind,spot,strike,t_years,rate,div,vol in any order; other columns are kept. Added are
@@ -168,6 +178,7 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
         Command::Simulate(ask) => simulate::run(&ask, out),
         Command::Chaos(ask) => chaos::run(ask, out),
         Command::Bench { command } => bench::run(&command, out),
+        Command::Microbars(ask) => microbars::microbars(&ask, out, &mut std::io::stderr()),
         Command::Price => options::price(std::io::stdin().lock(), out, &mut std::io::stderr()),
         Command::Iv => options::iv(std::io::stdin().lock(), out, &mut std::io::stderr()),
         Command::Indicators => options::indicators(std::io::stdin().lock(), out),

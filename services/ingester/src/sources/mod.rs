@@ -12,11 +12,13 @@
 //! starts nothing.
 
 mod daily;
+mod equity;
 mod spx_minutes;
 mod spy_ticks;
 mod table;
 #[cfg(test)]
 mod tests;
+mod ticks;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,6 +31,7 @@ use jiff::civil::{Date, Time};
 pub use self::spx_minutes::SpxMinutes;
 pub use self::spy_ticks::SpyTicks;
 use self::table::{Table, broken};
+pub use self::ticks::{LeftOut, Tick, Ticks};
 
 /// Opens the recorded session of `date` in `dir`, by tick where there are ticks.
 ///

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use sim::market::ChainModel;
 
 use super::table::{Table, broken};
-use super::{daily, day, has_date, not_recorded, session_of};
+use super::{daily, day, equity, has_date, not_recorded, session_of};
 
 pub(super) const TRADES: &str = "spy_trades_tick.csv.gz";
 const QUOTES: &str = "spy_1s_quotes.csv.gz";
@@ -233,14 +233,7 @@ impl SpyTape {
         let it = &self.trades;
         let price = it.must(1, it.points(1)?, "a decimal price")?;
         let size = it.must(2, it.count(2)?, "a whole number of shares")?;
-        let hex = "sale conditions as a hexadecimal bit mask";
-        let conditions = it.read(3, hex, |text| u32::from_str_radix(text, 16).ok())?;
-        let suspicious = it.read(4, "0 or 1", |text| match text {
-            "0" => Some(false),
-            "1" => Some(true),
-            _ => None,
-        })?;
-        let counts = counts(it.must(3, conditions, hex)?, it.must(4, suspicious, "0 or 1")?);
+        let counts = equity::counts_of(it, 3, 4)?;
         let trade = Trade { ts, sequence: None, price, size, counts };
         Ok(Some(MarketEvent::Trade(Underlying::SPY, trade)))
     }
@@ -270,20 +263,4 @@ fn next_of_day(table: &mut Table, from: UtcNanos, until: UtcNanos) -> Result<Opt
         }
     }
     Ok(None)
-}
-
-/// Average price, derivatively priced.
-const VOLUME_ONLY: u32 = 0x10_0000 | 0x200;
-/// Official open, official close.
-const OFFICIAL: u32 = 0x400_0000 | 0x100_0000;
-
-/// Spec 1, "Which prints count", for the recorded equity files.
-pub(super) const fn counts(conditions: u32, suspicious: bool) -> PrintCounts {
-    if suspicious || conditions & OFFICIAL != 0 {
-        PrintCounts::Nowhere
-    } else if conditions & VOLUME_ONLY != 0 {
-        PrintCounts::VolumeOnly
-    } else {
-        PrintCounts::Everywhere
-    }
 }

@@ -1,7 +1,7 @@
-//! Reads one compressed table of a recorded session; every trouble names file, line, column and what was expected.
+//! Reads one table of a recorded session; every trouble names file, line, column and what was expected.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 
 use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
@@ -9,16 +9,19 @@ use domain::market::{Points, SourceError};
 use domain::time::{NANOS_PER_SEC, UtcNanos};
 use flate2::read::MultiGzDecoder;
 
-/// A gzip-compressed CSV table, read row by row in order of its time column.
+/// A CSV table, compressed with gzip or not, read row by row.
 pub(super) struct Table {
-    file: &'static str,
-    reader: Reader<MultiGzDecoder<BufReader<File>>>,
+    file: String,
+    reader: Reader<Box<dyn Read>>,
     record: ByteRecord,
-    names: &'static [&'static str],
-    /// Where each name stands in the file.
-    places: Vec<usize>,
+    names: Vec<&'static str>,
+    /// Where each name stands in the file; `None` for a column that may be missing and is.
+    places: Vec<Option<usize>>,
     last: Option<UtcNanos>,
 }
+
+/// How a file starts that gzip compressed.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 impl Table {
     /// Opens `file` in `dir`, which must have these columns, in any order, the first of them the row's time.
@@ -27,19 +30,38 @@ impl Table {
         file: &'static str,
         names: &'static [&'static str],
     ) -> Result<Self, SourceError> {
-        let path = dir.join(file);
-        let source = File::open(&path).map_err(|error| {
-            broken(file, 0, 0, format!("a gzip-compressed table at {} ({error})", path.display()))
-        })?;
-        let unzipped = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, source));
-        let mut reader = ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(unzipped);
+        Self::open_with(&dir.join(file), file, names, &[])
+    }
+
+    /// Opens the table at `path`, called `file` in errors. It must have the `required` columns and may have the `optional`
+    /// ones, which are counted on from them.
+    pub(super) fn open_with(
+        path: &Path,
+        file: &str,
+        required: &[&'static str],
+        optional: &[&'static str],
+    ) -> Result<Self, SourceError> {
+        let unread = |error: std::io::Error| {
+            broken(file, 0, 0, format!("a table of comma-separated values at {} ({error})", path.display()))
+        };
+        let mut source = BufReader::with_capacity(1 << 16, File::open(path).map_err(unread)?);
+        let is_compressed = source.fill_buf().map_err(unread)?.starts_with(&GZIP);
+        let source: Box<dyn Read> =
+            if is_compressed { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) };
+        let mut reader = ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(source);
         let header = reader.byte_headers().map_err(|error| csv_error(file, &error))?.clone();
-        let mut places = Vec::with_capacity(names.len());
-        for name in names {
-            let place = header.iter().position(|it| it == name.as_bytes());
-            places.push(place.ok_or_else(|| broken(file, 1, 0, format!("a column {name} in the header")))?);
+        let place = |name: &&str| header.iter().position(|it| it == name.as_bytes());
+        if let Some(missing) = required.iter().find(|name| place(name).is_none()) {
+            return Err(broken(file, 1, 0, format!("a column {missing} in the header")));
         }
-        Ok(Self { file, reader, record: ByteRecord::new(), names, places, last: None })
+        let names: Vec<&'static str> = required.iter().chain(optional).copied().collect();
+        let places = names.iter().map(place).collect();
+        Ok(Self { file: file.to_owned(), reader, record: ByteRecord::new(), names, places, last: None })
+    }
+
+    /// Whether the table has the `i`th named column.
+    pub(super) fn has(&self, i: usize) -> bool {
+        self.places.get(i).is_some_and(Option::is_some)
     }
 
     /// Moves to the next row and gives its time, which may not be before the last; `None` at the end.
@@ -47,8 +69,7 @@ impl Table {
         if !self.next_unordered()? {
             return Ok(None);
         }
-        let ts = parse_utc(self.cell(0)?)
-            .ok_or_else(|| self.broken(0, "a UTC time such as 2013-10-07T13:30:00.000000000Z"))?;
+        let ts = self.time()?;
         if let Some(last) = self.last.filter(|last| ts < *last) {
             return Err(self.broken(0, &format!("a time at or after {last}, the row before")));
         }
@@ -56,14 +77,20 @@ impl Table {
         Ok(Some(ts))
     }
 
+    /// The row's time.
+    pub(super) fn time(&self) -> Result<UtcNanos, SourceError> {
+        parse_utc(self.cell(0)?)
+            .ok_or_else(|| self.broken(0, "a UTC time such as 2013-10-07T13:30:00.000000000Z"))
+    }
+
     /// Moves to the next row of a table that is not in order of time; false at the end.
     pub(super) fn next_unordered(&mut self) -> Result<bool, SourceError> {
-        self.reader.read_byte_record(&mut self.record).map_err(|error| csv_error(self.file, &error))
+        self.reader.read_byte_record(&mut self.record).map_err(|error| csv_error(&self.file, &error))
     }
 
     /// The text of the `i`th named column.
     pub(super) fn cell(&self, i: usize) -> Result<&str, SourceError> {
-        let place = self.places.get(i).copied().unwrap_or(usize::MAX);
+        let place = self.places.get(i).copied().flatten().unwrap_or(usize::MAX);
         let bytes = self.record.get(place).ok_or_else(|| self.broken(i, "a cell"))?;
         std::str::from_utf8(bytes).map_err(|_| self.broken(i, "UTF-8 text"))
     }
@@ -100,11 +127,11 @@ impl Table {
     /// The error for this row's `i`th named column.
     pub(super) fn broken(&self, i: usize, expected: &str) -> SourceError {
         let line = self.record.position().map_or(0, csv::Position::line);
-        let place = self.places.get(i).copied().unwrap_or_default();
+        let place = self.places.get(i).copied().flatten().unwrap_or_default();
         let name = self.names.get(i).copied().unwrap_or_default();
         let found = self.record.get(place).map(String::from_utf8_lossy).unwrap_or_default();
         let found: String = found.chars().take(40).collect();
-        broken(self.file, line, place as u64 + 1, format!("{name}: {expected}, found {found:?}"))
+        broken(&self.file, line, place as u64 + 1, format!("{name}: {expected}, found {found:?}"))
     }
 }
 
@@ -113,7 +140,7 @@ pub(super) fn broken(file: &str, line: u64, column: u64, expected: String) -> So
     SourceError { file: file.to_owned(), line, column, expected }
 }
 
-fn csv_error(file: &'static str, error: &csv::Error) -> SourceError {
+fn csv_error(file: &str, error: &csv::Error) -> SourceError {
     let line = error.position().map_or(0, csv::Position::line);
     let expected = if let ErrorKind::Io(error) = error.kind() {
         format!("an intact gzip file ({error})")

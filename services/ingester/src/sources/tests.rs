@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::civil::date;
 
-use super::spy_ticks::counts;
+use super::equity::counts;
 use super::*;
 
 /// The recorded data lie beside the checkout, not in it.
@@ -261,7 +261,7 @@ fn every_malformed_file_is_named_with_line_column_and_what_was_expected() {
             "plain",
             TRADE_HEADER.as_bytes().to_vec(),
             quotes(),
-            "spy_trades_tick.csv.gz:0:0: expected an intact gzip file",
+            "spy_trades_tick.csv.gz:0:0: expected a recorded session",
         ),
         ("cut", row(""), cut(quotes()), "spy_1s_quotes.csv.gz:"),
         (
