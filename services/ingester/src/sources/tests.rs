@@ -257,12 +257,6 @@ fn every_malformed_file_is_named_with_line_column_and_what_was_expected() {
             quotes(),
             "spy_trades_tick.csv.gz:1:0: expected a column price in the header",
         ),
-        (
-            "plain",
-            TRADE_HEADER.as_bytes().to_vec(),
-            quotes(),
-            "spy_trades_tick.csv.gz:0:0: expected a recorded session",
-        ),
         ("cut", row(""), cut(quotes()), "spy_1s_quotes.csv.gz:"),
         (
             "bid",

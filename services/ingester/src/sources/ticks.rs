@@ -67,7 +67,7 @@ impl Ticks {
     ///
     /// # Errors
     /// [`SourceError`] with file, line and column of what cannot be read.
-    pub fn next(&mut self) -> Result<Option<Tick>, SourceError> {
+    pub fn next_tick(&mut self) -> Result<Option<Tick>, SourceError> {
         let out = &mut self.left_out;
         let print = self.prints.peek(out)?;
         let quote = self.quotes.as_mut().map(|it| it.peek(out)).transpose()?.flatten();
@@ -107,14 +107,12 @@ struct Sorted<R: Rows> {
     waiting: BTreeMap<(UtcNanos, u64), R::Row>,
     read: u64,
     newest: UtcNanos,
-    given: UtcNanos,
     is_over: bool,
 }
 
 impl<R: Rows> Sorted<R> {
     fn new(rows: R) -> Self {
-        let none = UtcNanos(i64::MIN);
-        Self { rows, waiting: BTreeMap::new(), read: 0, newest: none, given: none, is_over: false }
+        Self { rows, waiting: BTreeMap::new(), read: 0, newest: UtcNanos(i64::MIN), is_over: false }
     }
 
     /// The time of the next row: nothing earlier can come any more.
@@ -127,7 +125,9 @@ impl<R: Rows> Sorted<R> {
             }
             match self.rows.read(left_out)? {
                 None => self.is_over = true,
-                Some((ts, _)) if ts < self.given => left_out.late = left_out.late.saturating_add(1),
+                Some((ts, _)) if ts.0 < self.newest.0.saturating_sub(LATENESS_NS) => {
+                    left_out.late = left_out.late.saturating_add(1);
+                }
                 Some((ts, row)) => {
                     self.newest = self.newest.max(ts);
                     self.read = self.read.saturating_add(1);
@@ -139,9 +139,7 @@ impl<R: Rows> Sorted<R> {
 
     /// Takes the row that was peeked at.
     fn pop(&mut self) -> Option<R::Row> {
-        let ((ts, _), row) = self.waiting.pop_first()?;
-        self.given = ts;
-        Some(row)
+        self.waiting.pop_first().map(|it| it.1)
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use csv::Writer;
 use domain::market::Microbar;
-use domain::time::UtcNanos;
 use engine::bars::fold::{Fold, FoldRules};
 use engine::bars::merge::Merge;
 use ingester::sources::{Tick, Ticks};
@@ -96,18 +95,18 @@ pub(super) fn microbars(
     };
     let mut lines = if ask.json { Lines::Json(out) } else { Lines::csv(out)? };
     loop {
-        let tick = ticks.next()?;
+        let tick = ticks.next_tick()?;
         let second = match &tick {
             Some(Tick::Quote(quote)) => fold.quote(quote),
             Some(Tick::Trade(trade)) => fold.trade(trade),
-            None => fold.close(UtcNanos(i64::MAX)),
+            None => fold.finish(),
         };
         let bar = match (&mut merge, second) {
             (Some(merge), Some(second)) => merge.push(&second),
             (Some(_), None) => None,
             (None, second) => second,
         };
-        let last = merge.as_mut().filter(|_| tick.is_none()).and_then(|it| it.close(UtcNanos(i64::MAX)));
+        let last = merge.as_mut().filter(|_| tick.is_none()).and_then(Merge::finish);
         for bar in [bar, last].into_iter().flatten() {
             if !lines.write(&bar)? {
                 return Ok(());

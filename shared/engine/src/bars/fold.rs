@@ -186,6 +186,11 @@ impl Fold {
         if now.0 >= self.due { self.turn(now.0) } else { None }
     }
 
+    /// Ends the open bar: nothing comes any more.
+    pub fn finish(&mut self) -> Option<Microbar> {
+        self.close(UtcNanos(NEVER - 1))
+    }
+
     /// A print in a second without one so far.
     #[cold]
     fn begin(&mut self, ts: UtcNanos) {

@@ -53,6 +53,11 @@ impl Merge {
         closed
     }
 
+    /// Ends the open bar: nothing comes any more.
+    pub const fn finish(&mut self) -> Option<Microbar> {
+        self.open.take()
+    }
+
     /// Ends the open bar if it ends at `now` or before.
     pub fn close(&mut self, now: UtcNanos) -> Option<Microbar> {
         self.open.take_if(|it| it.ts_open.0.saturating_add(self.step_ns) <= now.0)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use domain::time::UtcNanos;
 use flate2::read::MultiGzDecoder;
 
 use super::*;
@@ -85,6 +86,14 @@ fn standing(quotes: &[RefQuote], ts: i64) -> Option<&RefQuote> {
     Some(&quotes[before]).filter(|it| it.sides.is_some() && ts - it.ts <= 5_000_000_000)
 }
 
+#[derive(Clone, Copy)]
+struct RefPrint {
+    ts: i64,
+    price: i64,
+    size: i64,
+    counts: bool,
+}
+
 /// Half-even rounding of `n / d`.
 fn half_even(n: i128, d: i128) -> i128 {
     let (q, r) = (n.div_euclid(d), n.rem_euclid(d));
@@ -94,7 +103,7 @@ fn half_even(n: i128, d: i128) -> i128 {
 /// The bars of `step` seconds, as spec 1 defines each field, by looking at all prints of each bar.
 fn reference(table: &Recorded, quotes: &[RefQuote], step: i64) -> Vec<Vec<String>> {
     let step = step * 1_000_000_000;
-    let mut bars: BTreeMap<i64, Vec<(i64, i64, i64, bool)>> = BTreeMap::new();
+    let mut bars: BTreeMap<i64, Vec<RefPrint>> = BTreeMap::new();
     let names = ["ts_event", "price", "size", "sale_condition_hex", "suspicious"];
     let [time, traded, size, mask, suspicious] = names.map(|it| table.column(it));
     for row in &table.rows {
@@ -104,7 +113,7 @@ fn reference(table: &Recorded, quotes: &[RefQuote], step: i64) -> Vec<Vec<String
         }
         let ts = nanos(&time(row));
         let counts = mask & 0x10_0200 == 0;
-        let print = (ts, e4(&traded(row)), size(row).parse().unwrap(), counts);
+        let print = RefPrint { ts, price: e4(&traded(row)), size: size(row).parse().unwrap(), counts };
         bars.entry(ts.div_euclid(step) * step).or_default().push(print);
     }
     let text = |it: Option<f64>| it.map_or_else(String::new, |it| it.to_string());
@@ -115,19 +124,19 @@ fn reference(table: &Recorded, quotes: &[RefQuote], step: i64) -> Vec<Vec<String
         let decimals = trimmed.len() - trimmed.find('.').unwrap() - 1;
         format!("{trimmed}{}", "0".repeat(2usize.saturating_sub(decimals)))
     };
-    let bar = |(start, prints): (i64, Vec<(i64, i64, i64, bool)>)| {
-        let counted: Vec<_> = prints.iter().filter(|it| it.3).collect();
-        let quoted: Vec<_> = counted.iter().filter_map(|it| Some((*it, standing(quotes, it.0)?))).collect();
-        let side = |wanted: i8| -> i64 {
-            let of = |it: &&(&&(i64, i64, i64, bool), &RefQuote)| {
-                let (bid, ask) = it.1.sides.unwrap();
-                let at = (it.0.1 >= ask, it.0.1 <= bid);
-                i8::from(at == (true, false)) - i8::from(at == (false, true)) == wanted
-            };
-            quoted.iter().filter(of).map(|it| it.0.2).sum()
+    let bar = |(start, prints): (i64, Vec<RefPrint>)| {
+        let counted: Vec<RefPrint> = prints.iter().filter(|it| it.counts).copied().collect();
+        let quoted: Vec<(RefPrint, &RefQuote)> =
+            counted.iter().filter_map(|it| Some((*it, standing(quotes, it.ts)?))).collect();
+        let side = |wanted: (bool, bool)| -> i64 {
+            let of_side = quoted.iter().filter(|(print, quote)| {
+                let (bid, ask) = quote.sides.unwrap();
+                (print.price >= ask, print.price <= bid) == wanted
+            });
+            of_side.map(|it| it.0.size).sum()
         };
-        let volume: i64 = prints.iter().map(|it| it.2).sum();
-        let (bought, sold) = (side(1), side(-1));
+        let volume: i64 = prints.iter().map(|it| it.size).sum();
+        let (bought, sold) = (side((true, false)), side((false, true)));
         let sized = quoted.iter().filter_map(|it| it.1.bid_size.zip(it.1.ask_size));
         let (bids, asks) = sized.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
         let spread: i128 = quoted
@@ -137,7 +146,7 @@ fn reference(table: &Recorded, quotes: &[RefQuote], step: i64) -> Vec<Vec<String
                 half_even(i128::from(ask - bid) * 20_000_000_000, i128::from(ask + bid))
             })
             .sum();
-        let second_end = (prints.last().unwrap().0.div_euclid(1_000_000_000) + 1) * 1_000_000_000;
+        let second_end = (prints.last().unwrap().ts.div_euclid(1_000_000_000) + 1) * 1_000_000_000;
         let close = standing(quotes, second_end);
         let (bid, ask) = (close.and_then(|it| it.bid_size), close.and_then(|it| it.ask_size));
         let size = |it: Option<i64>| it.map_or_else(String::new, |it| it.to_string());
@@ -145,12 +154,12 @@ fn reference(table: &Recorded, quotes: &[RefQuote], step: i64) -> Vec<Vec<String
         let (n, ticks) = (quoted.len() as f64, counted.len() as f64);
         vec![
             UtcNanos(start).to_string(),
-            of(counted.first().map(|it| it.1)),
-            of(counted.iter().map(|it| it.1).max()),
-            of(counted.iter().map(|it| it.1).min()),
-            of(counted.last().map(|it| it.1)),
+            of(counted.first().map(|it| it.price)),
+            of(counted.iter().map(|it| it.price).max()),
+            of(counted.iter().map(|it| it.price).min()),
+            of(counted.last().map(|it| it.price)),
             volume.to_string(),
-            prints.iter().filter(|it| it.2 > 0).count().to_string(),
+            prints.iter().filter(|it| it.size > 0).count().to_string(),
             bought.to_string(),
             sold.to_string(),
             (volume - bought - sold).to_string(),
@@ -191,10 +200,10 @@ fn every_field_of_recorded_days_is_what_a_look_at_all_prints_gives() {
         ] {
             let (text, notes) = run(&ask(&dir.join(trades), Some(&dir.join(quoted)), interval));
             let (bars, expected) = (written(&text), reference(&prints, &all, step));
-            assert_eq!((bars.len(), notes.as_str()), (expected.len(), ""), "{trades} {step} s");
             for (bar, expected) in bars.iter().zip(&expected) {
                 assert_eq!(bar, expected, "{trades} {step} s");
             }
+            assert_eq!((bars.len(), notes.as_str()), (expected.len(), ""), "{trades} {step} s");
         }
     }
 }
