@@ -200,7 +200,7 @@ async fn reads_of_the_api_are_json_of_one_user() {
 async fn writers_that_meet_leave_one_effect_and_a_flip_misses_no_entry() {
     let books = Books::start("meet").await.unwrap();
     for round in 0..8u64 {
-        let store = books.fresh().await.unwrap();
+        let store = books.fresh(false).await.unwrap();
         let account = sample::account(1);
         sample::enrol(&store, &account).await.unwrap();
         sample::trigger(&store, 1).await.unwrap();

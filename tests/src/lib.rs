@@ -58,13 +58,14 @@ impl Books {
         Ok(Store::connect(&self.app_url(), 4).await?)
     }
 
-    /// A store on tables without a row.
+    /// A store on tables without a row; one that `is_direct` has the server keep its statements.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn fresh(&self) -> anyhow::Result<Store> {
+    pub async fn fresh(&self, is_direct: bool) -> anyhow::Result<Store> {
         self.client(&self.admin_url()).await?.batch_execute(EMPTY).await?;
-        self.store().await
+        let url = if is_direct { self.postgres.store_url(DATABASE) } else { self.app_url() };
+        Ok(Store::connect(&url, 4).await?)
     }
 
     /// A bare connection, to look behind the store.

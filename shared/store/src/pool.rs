@@ -117,7 +117,11 @@ impl Store {
     /// [`ConnectFailed`] for a URL that does not parse.
     pub fn lazy(url: &str, max: usize, limits: Limits) -> Result<Self, ConnectFailed> {
         let (url, is_direct) = direct(url);
-        let (config, tls) = configure(&url, limits)?;
+        let (mut config, tls) = configure(&url, limits)?;
+        if is_direct {
+            // Every statement of ours finds its rows by key: planning it anew for each key costs more than running it.
+            config.options("-c plan_cache_mode=force_generic_plan");
+        }
         let permits = Arc::new(Semaphore::new(max.max(1)));
         let shared = Shared { config, tls, is_direct, limits, idle: Mutex::default(), permits };
         Ok(Self { shared: Arc::new(shared) })
