@@ -2,7 +2,7 @@
 //!
 //! Accounts come from the secrets, what is ours from the notes kept beside the database and from today's tagged orders. Where
 //! something is open, the flatten is started again, unless one of its orders is only just there; five minutes before the
-//! close it pages.
+//! close it pages, and goes on paging for two minutes after it: an alert that could not be sent in time is not lost.
 
 #![forbid(unsafe_code)]
 
@@ -10,18 +10,19 @@ use std::time::Duration;
 
 use domain::account::{AccountRef, BrokerCredential, Switches};
 use domain::calendar::Session;
-use domain::intent::{Action, Origin, intent_id};
 use domain::order::BrokerOrder;
 use domain::planted::{self, Bug};
 use domain::ports::{BrokerPort, Brokers, Clock, HandleError, Message, OwnedNotes, Queue, Secrets, Sender};
 use domain::position::BrokerPosition;
 use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
-use engine::flatten::{owned_by_orders, stops_trading};
+use engine::flatten::{intents_of, owned_by_orders, stops_trading};
 use serde::Serialize;
 
 /// From this many minutes before the close an open position pages.
 pub const PAGE_MINUTES: u32 = 5;
+/// For so long after the close what stayed open still pages.
+pub const PAGES_AFTER_CLOSE: Duration = Duration::from_secs(2 * 60);
 /// A flatten with an order younger than this is at work: three of its rungs.
 pub const AT_WORK: Duration = Duration::from_secs(30);
 
@@ -71,7 +72,7 @@ enum Stand {
 }
 
 impl<S: Secrets, B: Brokers, N: OwnedNotes, Q: Sender, C: Clock> FlatWatch<'_, S, B, N, Q, C> {
-    /// Looks at every account once. Does nothing outside the last minutes of a session; the calendar knows them.
+    /// Looks at every account once. Does nothing but around the close of a session; the calendar knows it.
     ///
     /// # Errors
     /// [`HandleError::Again`] when the secrets could not be listed or a queue did not take a message; every account was
@@ -81,7 +82,10 @@ impl<S: Secrets, B: Brokers, N: OwnedNotes, Q: Sender, C: Clock> FlatWatch<'_, S
         let now = self.clock.now();
         let session = Session::at(now).map_err(|it| HandleError::Poison(it.to_string()))?;
         let from = |it: &Session| it.before_close(self.switches.watchdog_minutes);
-        let Some(session) = session.filter(|it| from(it) <= now && now < it.close) else { return Ok(done) };
+        let Some(session) = session.filter(|it| from(it) <= now && now < it.close.plus(PAGES_AFTER_CLOSE))
+        else {
+            return Ok(done);
+        };
         let pages = now >= session.before_close(PAGE_MINUTES);
         let mut not_flat: u32 = 0;
         let mut unsent = None;
@@ -149,6 +153,8 @@ impl<S: Secrets, B: Brokers, N: OwnedNotes, Q: Sender, C: Clock> FlatWatch<'_, S
         pages: bool,
         done: &mut Watched,
     ) -> Result<(), HandleError> {
+        // After the last trade there is nothing left to start.
+        let is_over = self.clock.now() >= session.close;
         let (starts, text) = match stand {
             Stand::Flat => return Ok(()),
             Stand::Open { series, at_work } => {
@@ -161,19 +167,26 @@ impl<S: Secrets, B: Brokers, N: OwnedNotes, Q: Sender, C: Clock> FlatWatch<'_, S
                 (!noted.is_empty(), format!("the broker does not say what is open ({why}); noted: {words}"))
             }
         };
-        if starts {
+        if starts && !is_over {
             let again = Message::Flatten { account: *account, session: session.date, at_once: false };
             self.send(Queue::Flatten, &again).await?;
             done.started = done.started.saturating_add(1);
         }
         if pages && !planted::is(Bug::NobodyPaged) {
+            let account = account.account;
+            let text = if is_over {
+                format!(
+                    "account {account} was not flat at the close: {text}; it settles or is exercised, look at it"
+                )
+            } else {
+                format!(
+                    "account {account} is not flat {PAGE_MINUTES} minutes before the close: {text}; close it by hand now"
+                )
+            };
             let alert = Message::Alert {
-                key: format!("not_flat:{}:{}", account.account, session.date),
+                key: format!("not_flat:{account}:{}", session.date),
                 level: "critical".to_owned(),
-                text: format!(
-                    "account {} is not flat {PAGE_MINUTES} minutes before the close: {text}; close it by hand now",
-                    account.account
-                ),
+                text,
             };
             self.send(Queue::Alerts, &alert).await?;
             done.paged = done.paged.saturating_add(1);
@@ -216,11 +229,10 @@ fn open(
 
 /// Whether an order of this session's flatten is young: the flatten goes on by itself.
 fn is_at_work(account: &AccountRef, orders: &[BrokerOrder], session: &Session, now: UtcNanos) -> bool {
-    let origin = Origin::Flatten(session.date);
     orders.iter().any(|order| {
         let closes = |series: &OccSymbol| {
-            let intent = intent_id(origin, 0, account.account, Action::Flatten, Some(series));
-            order.tag.is_some_and(|it| it.intent == intent)
+            let names = intents_of(account.account, session, series);
+            order.tag.is_some_and(|it| names.contains(&it.intent))
         };
         let is_young = order.created_at.is_some_and(|it| now.since(it) < AT_WORK);
         is_young && order.legs.iter().any(|it| closes(&it.series))

@@ -94,7 +94,8 @@ fn ours() -> Option<OrderTag> {
 
 fn flattens() -> Option<OrderTag> {
     let (account, series) = (sample::account(1).account, sample::series(5_600));
-    let intent = intent_id(Origin::Flatten(SESSION), 0, account, Action::Flatten, Some(&series));
+    let session = Session::of(SESSION).unwrap().unwrap();
+    let intent = intents_of(account, &session, &series)[0];
     Some(OrderTag { intent, attempt: AttemptNo(900) })
 }
 
@@ -137,6 +138,22 @@ fn five_minutes_before_the_close_it_pages_and_counts() {
     assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Claxton");
     let flat = watch(Shown::default(), &noted(2, true), at(15, 55, 0));
     assert_eq!((flat.0.not_flat, flat.1), (Some(0), Vec::new()));
+}
+
+#[test]
+fn what_stayed_open_pages_for_two_minutes_after_the_close_and_starts_nothing() {
+    for (now, pages) in [(at(16, 0, 0), 1), (at(16, 1, 0), 1), (at(16, 2, 0), 0)] {
+        let (watched, sent) = watch(holding(2), &noted(2, true), now);
+        assert_eq!((watched.started, watched.paged, sent.len()), (0, pages, pages as usize), "{now:?}");
+        for (_, message) in sent {
+            let Message::Alert { key, text, .. } = message else { panic!("{message:?}") };
+            assert_eq!(key, format!("not_flat:{}:2026-11-20", sample::account(1).account));
+            assert!(
+                text.contains("was not flat at the close") && text.contains("2 SPXW261120C05600000"),
+                "{text}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -204,7 +221,7 @@ fn a_broker_that_does_not_answer_pages_with_what_is_noted() {
 #[test]
 fn the_calendar_knows_the_last_minutes() {
     for (now, accounts) in
-        [(at(12, 50, 0), 0), (at(15, 46, 59), 0), (at(15, 47, 0), 2), (at(15, 59, 59), 2), (at(16, 0, 0), 0)]
+        [(at(12, 50, 0), 0), (at(15, 46, 59), 0), (at(15, 47, 0), 2), (at(15, 59, 59), 2), (at(16, 2, 0), 0)]
     {
         assert_eq!(watch(Shown::default(), &Noted(None), now).0.accounts, accounts, "{now}");
     }

@@ -3,8 +3,9 @@
 use desk::{Desk, DeskError, Slot, Submitted};
 use domain::account::AccountRef;
 use domain::books::observed;
-use domain::intent::{Approved, CloseBound, ClosingIntent, IntentState, OrderIntent, Origin};
+use domain::intent::{ClosingIntent, IntentState, OrderIntent, Origin};
 use domain::order::{Attempt, AttemptEvent, Touch};
+use domain::planted::{self, Bug};
 use domain::ports::{
     Brokers, Clock, Fence, HandleError, IntentView, Ledger, NewIntent, OwnedNotes, Progress, Secrets, Sender,
 };
@@ -12,7 +13,7 @@ use domain::position::FillSource;
 use domain::symbol::OccSymbol;
 use engine::flatten::{self as plan, Close, FlattenPlan};
 
-use crate::{Flatten, Pass, Seen, is_due, is_without_books};
+use crate::{Flatten, Pass, Seen, approve, closing, is_due, is_without_books};
 
 /// A close without an answer is given up when its tag was looked up this long after the send.
 const LOOKED_UP_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
@@ -61,7 +62,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
             else {
                 continue;
             };
-            let id = plan::intent_of(pass.account.account, &pass.session, &leg.series);
+            let id = plan::intent_of(pass.account.account, &pass.session, &leg.series, 0);
             if tag.intent != id || leg.opens || leg.executed == 0 {
                 continue;
             }
@@ -88,22 +89,25 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
     }
 
     /// Sends one close through the books.
-    #[expect(clippy::too_many_arguments, reason = "one close, with everything it is sent by")]
     pub(crate) async fn send_booked(
         &self,
         pass: &Pass<'_, B::Account>,
         close: &Close,
-        intent: ClosingIntent,
-        bound: Approved<CloseBound>,
         fence: Fence,
-        arrival: Option<Touch>,
-        desk: &Desk<'_, L, B::Account, C>,
+        seen: &Seen,
     ) -> Result<(), HandleError> {
-        let view = self.intent(pass, &intent).await?;
+        let (view, intent) = self.intent(pass, close).await?;
         // The request of an earlier pass may still arrive: nothing is sent while a close of ours may work.
-        if view.last_attempt().is_some_and(|it| !it.state.is_final()) || view.state.is_final() {
+        if view.last_attempt().is_some_and(|it| !it.state.is_final()) {
             return Ok(());
         }
+        if planted::is(Bug::FlattenOnce) && view.state.is_final() {
+            return Ok(());
+        }
+        let bound = approve(&intent, close, seen)?;
+        let quote = seen.quotes.iter().find(|it| it.0 == close.series);
+        let arrival = quote.and_then(|it| Touch::of(&it.1));
+        let desk = Desk { ledger: self.ledger, broker: pass.broker, clock: self.clock };
         let slot = Slot {
             account: pass.account,
             version: view.version,
@@ -158,22 +162,33 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         Ok(open)
     }
 
-    /// The intent of a close, written with its first pass.
+    /// The intent of a close, written with its first pass. One that ended is not opened again: a series that was opened
+    /// after its flatten gets the next.
     async fn intent(
         &self,
         pass: &Pass<'_, B::Account>,
-        intent: &ClosingIntent,
-    ) -> Result<IntentView, HandleError> {
-        if let Some(view) = self.ledger.intent(&pass.account, intent.head.id).await? {
-            return Ok(view);
+        close: &Close,
+    ) -> Result<(IntentView, ClosingIntent), HandleError> {
+        for round in 0..plan::ROUNDS {
+            let intent = closing(pass, close, round, self.clock.now());
+            let id = intent.head.id;
+            match self.ledger.intent(&pass.account, id).await? {
+                Some(view) if view.state.is_final() && !planted::is(Bug::FlattenOnce) => continue,
+                Some(view) => return Ok((view, intent)),
+                None => {}
+            }
+            let ready = NewIntent::ready(OrderIntent::Closing(intent.clone()), self.clock.now());
+            let new = NewIntent { state: IntentState::Working, ..ready };
+            self.ledger.record_intent(&new).await?;
+            let view = self.ledger.intent(&pass.account, id).await?;
+            let missing = || HandleError::Again(format!("intent {id} was written and is not there"));
+            return Ok((view.ok_or_else(missing)?, intent));
         }
-        let ready = NewIntent::ready(OrderIntent::Closing(intent.clone()), self.clock.now());
-        let new = NewIntent { state: IntentState::Working, ..ready };
-        self.ledger.record_intent(&new).await?;
-        let view = self.ledger.intent(&pass.account, intent.head.id).await?;
-        view.ok_or_else(|| {
-            HandleError::Again(format!("intent {} was written and is not there", intent.head.id))
-        })
+        Err(HandleError::Poison(format!(
+            "{} was flattened {} times today: close it by hand",
+            close.series,
+            plan::ROUNDS
+        )))
     }
 
     async fn write(

@@ -16,7 +16,7 @@ use domain::ports::{
 use domain::symbol::OccSymbol;
 use domain::ticket::{ComboLeg, ComboTerms, CoveredClose, HeldLeg, LegClose, LegSide, Net};
 use domain::time::UtcNanos;
-use engine::combo::walk::{self, Next, Plan, Terms, is_wing_unbid, net_quote};
+use engine::combo::walk::{self, Next, Plan, Terms, net_quote, unbid_wings};
 use engine::flatten::{self as plan, starts_at};
 
 use crate::{Flatten, Pass, Seen, number};
@@ -152,8 +152,8 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         let held = confirmed(&combo.held(), &shown);
         let legs = combo.terms.closing();
         let quotes: Vec<Option<OptionQuote>> = legs.iter().map(|it| quote_of(seen, &it.series)).collect();
-        let unbid = is_wing_unbid(&legs, &quotes);
-        let Some(piece) = next(&held, whole_units(&held), Order::WholeFirst, unbid) else { return Ok(()) };
+        let unbid = unbid_wings(&legs, &quotes);
+        let Some(piece) = next(&held, whole_units(&held), Order::WholeFirst, &unbid) else { return Ok(()) };
         let desk = Desk { ledger: self.ledger, broker: pass.broker, clock: self.clock };
         // Whatever comes back, the next pass looks the tag up before it offers again.
         match piece {

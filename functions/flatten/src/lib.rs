@@ -15,9 +15,11 @@ use desk::{Desk, LOOKED_UP_WITHIN, LookedUp};
 use domain::account::{AccountRef, Switches};
 use domain::calendar::Session;
 use domain::ids::OrderTag;
-use domain::intent::{Action, CloseAmount, ClosingIntent, IntentHead, Origin, approve_closing};
+use domain::intent::{
+    Action, Approved, CloseAmount, CloseBound, ClosingIntent, IntentHead, Origin, approve_closing,
+};
 use domain::market::{OptionQuote, Points};
-use domain::order::{BrokerOrder, Touch};
+use domain::order::BrokerOrder;
 use domain::planted::{self, Bug};
 use domain::ports::{
     BrokerPort, Brokers, Clock, Fence, HandleError, Ledger, LedgerError, Message, NotedCombo, OwnedNote,
@@ -397,22 +399,14 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
 
     /// Sends one close: through the books, or with them down by its tag alone.
     async fn send(&self, pass: &Pass<'_, B::Account>, close: &Close, seen: &Seen) -> Result<(), HandleError> {
-        let intent = closing(pass, close, self.clock.now());
-        let long =
-            seen.positions.iter().filter(|it| it.series == close.series).map(|it| it.quantity).sum::<i64>();
-        let held = u32::try_from(long).unwrap_or(0);
-        let bound = approve_closing(&intent, close.quantity, held)
-            .map_err(|it| HandleError::Poison(it.to_string()))?;
-        let desk = Desk { ledger: self.ledger, broker: pass.broker, clock: self.clock };
         match pass.fence.filter(|_| !planted::is(Bug::CloseWithoutMark)) {
             // What stood still since the look-up looks again with the next pass.
             Some(_) if self.clock.now().since(seen.orders_at) >= LOOKED_UP_WITHIN => Ok(()),
-            Some(fence) => {
-                let quote = seen.quotes.iter().find(|it| it.0 == close.series);
-                let arrival = quote.and_then(|it| Touch::of(&it.1));
-                self.send_booked(pass, close, intent, bound, fence, arrival, &desk).await
-            }
+            Some(fence) => self.send_booked(pass, close, fence, seen).await,
             None => {
+                let intent = closing(pass, close, 0, self.clock.now());
+                let bound = approve(&intent, close, seen)?;
+                let desk = Desk { ledger: self.ledger, broker: pass.broker, clock: self.clock };
                 // Whatever comes back, the next pass looks the tag up before it offers again.
                 let looked_up = LookedUp { tag: close.tag, at: seen.orders_at };
                 drop(desk.submit_by_tag(&intent, bound, looked_up, close.price).await);
@@ -481,14 +475,27 @@ pub(crate) const fn is_without_books(tag: OrderTag) -> bool {
     tag.attempt.0 & 1 == 0
 }
 
-/// The intent of a close: named by account, series and session, so that every pass of the day shares it.
-fn closing<A>(pass: &Pass<'_, A>, close: &Close, now: UtcNanos) -> ClosingIntent {
+/// A close against what the broker shows.
+pub(crate) fn approve(
+    intent: &ClosingIntent,
+    close: &Close,
+    seen: &Seen,
+) -> Result<Approved<CloseBound>, HandleError> {
+    let long =
+        seen.positions.iter().filter(|it| it.series == close.series).map(|it| it.quantity).sum::<i64>();
+    let held = u32::try_from(long).unwrap_or(0);
+    approve_closing(intent, close.quantity, held).map_err(|it| HandleError::Poison(it.to_string()))
+}
+
+/// The intent of a close: named by account, series and session, so that every pass of a flatten shares it; after `round`
+/// flattens of its series that have ended.
+pub(crate) fn closing<A>(pass: &Pass<'_, A>, close: &Close, round: u32, now: UtcNanos) -> ClosingIntent {
     ClosingIntent {
         head: IntentHead {
-            id: close.tag.intent,
+            id: plan::intent_of(pass.account.account, &pass.session, &close.series, round),
             account: pass.account,
             origin: Origin::Flatten(pass.session.date),
-            sequence: 0,
+            sequence: round,
             action: Action::Flatten,
             series: close.series,
             decided_at: now,

@@ -172,17 +172,25 @@ impl Bench {
 
     /// An entry of ours that filled, in the books and at the broker.
     fn entered(&self, quantity: u32) {
+        self.entered_again(1, quantity);
+    }
+
+    /// The same, of setup `n`.
+    fn entered_again(&self, n: u8, quantity: u32) {
         self.bought_by_hand(quantity);
         block_on(async {
             let now = self.clock.now();
-            let new = sample::ready(OrderIntent::Opening(sample::opening(&ACCOUNT, 1, quantity)));
+            let mut opening = sample::opening(&ACCOUNT, n, quantity);
+            opening.head.series = series();
+            let new = sample::ready(OrderIntent::Opening(opening));
             let id = new.intent.head().id;
             self.ledger.record_intent(&new).await.unwrap();
             let fence = self.ledger.take_lease(&ACCOUNT, "entry", now, now).await.unwrap().unwrap();
             let view = self.ledger.intent(&ACCOUNT, id).await.unwrap().unwrap();
             self.ledger.mark_submitting(&sample::mark(&view, fence, quantity, now)).await.unwrap();
             let view = self.ledger.intent(&ACCOUNT, id).await.unwrap().unwrap();
-            self.ledger.record_answer(&sample::accepted(&view, fence, 1, now).unwrap()).await.unwrap();
+            let answer = sample::accepted(&view, fence, u64::from(n), now).unwrap();
+            self.ledger.record_answer(&answer).await.unwrap();
             let view = self.ledger.intent(&ACCOUNT, id).await.unwrap().unwrap();
             let mut progress = sample::progress(&view, Some(fence), now);
             progress.attempts = vec![sample::ended(&view, domain::order::AttemptState::Filled).unwrap()];
@@ -286,6 +294,35 @@ fn what_we_opened_is_closed_before_the_last_trade_and_booked() {
     let owned = block_on(bench.ledger.owned(&ACCOUNT, SESSION)).unwrap().unwrap();
     assert_eq!(owned.iter().map(|it| (it.bought, it.held())).collect::<Vec<_>>(), [(3, 0)]);
     assert!(block_on(bench.ledger.open_intents(&ACCOUNT)).unwrap().unwrap().is_empty());
+}
+
+#[test]
+fn what_is_opened_again_after_a_hard_stop_is_flattened_again() {
+    let bench = Bench::new();
+    block_on(sample::trigger(bench.ledger.inner(), 2)).unwrap().unwrap();
+    bench.entered(3);
+    bench.run(at(15, 48, 0));
+    assert_eq!(bench.held(), 0);
+    for passes_with_books in [true, false] {
+        let n = if passes_with_books { 2 } else { 3 };
+        if passes_with_books {
+            bench.entered_again(n, 2);
+        } else {
+            bench.bought_by_hand(1);
+            bench.note(1);
+            bench.ledger.set_down(true);
+        }
+        bench.tags();
+        bench.run(at(15, 50 + u32::from(n), 0));
+        assert_eq!(bench.held(), 0, "with the books: {passes_with_books}");
+        assert_eq!(bench.tags().len(), 1, "one order closed it");
+    }
+    bench.ledger.set_down(false);
+    let names = plan::intents_of(ACCOUNT.account, &Session::of(SESSION).unwrap().unwrap(), &series());
+    let view = |n: usize| block_on(bench.ledger.intent(&ACCOUNT, names[n])).unwrap().unwrap();
+    let ended = |n| view(n).map(|it| (it.intent.head().sequence, it.state, it.filled));
+    assert_eq!(ended(0), Some((0, IntentState::Done, 3)), "the first flatten stays as it ended");
+    assert_eq!((ended(1), ended(2)), (Some((1, IntentState::Done, 2)), None));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use domain::ports::{
 use domain::position::BrokerPosition;
 use domain::ticket::{ComboLeg, CoveredClose, HeldLeg, LegClose};
 use domain::time::UtcNanos;
-use engine::combo::walk::{self, Next, Plan, Rung, Terms, is_wing_unbid, net_quote};
+use engine::combo::walk::{self, Next, Plan, Rung, Terms, net_quote, unbid_wings};
 
 use crate::begin::{MISSING_LOOKS_MAX, looks, started_at};
 use crate::combo::touches;
@@ -87,7 +87,7 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             Err(error) => return self.ask_again(work, &error).await,
         };
         let order = if found.is_mismatch { Order::WholeFirst } else { Order::ExcessFirst };
-        match next(&found.confirmed, found.units, order, is_wing_unbid(&legs, &quotes)) {
+        match next(&found.confirmed, found.units, order, &unbid_wings(&legs, &quotes)) {
             Some(piece) => self.send_piece(work, exit, &found, piece, &quotes).await,
             None => self.missing_at_broker(work).await,
         }

@@ -1,10 +1,13 @@
 //! Follows an order on a structure that the broker has: books what executed leg by leg, moves its net limit, or ends it.
 
+use domain::combo::excess;
 use domain::intent::{IntentState, OrderIntent};
+use domain::market::OptionQuote;
+use domain::money::Price;
 use domain::order::{Attempt, AttemptState, ComboAttempt, LegExecution};
 use domain::ports::{BrokerPort, Brokers, Clock, HandleError, Ledger, OwnedNotes};
 use domain::ticket::ComboLeg;
-use engine::combo::walk::{self, Next, Rung, net_quote};
+use engine::combo::walk::{self, Next, Rung, net_quote, unbid_wings};
 
 use crate::combo::{LEG_IMBALANCE, entry_terms};
 use crate::combo_close::{BALANCED_WITHIN, exit_terms};
@@ -57,6 +60,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             Ok(quotes) => quotes,
             Err(error) => return self.read_only(work, seen, &error).await,
         };
+        if self.other_piece_is_next(work, &legs, &quotes).await? {
+            return self.cancel(work, seen, "unbid").await;
+        }
         let now = self.clock.now();
         let terms = match &work.view.intent {
             OrderIntent::OpeningCombo(entry) => entry_terms(entry, begin::started_at(&work.view, now))?,
@@ -84,6 +90,36 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
             }
             Next::Rung(rung) => self.combo_modify(work, seen, combo, rung).await,
         }
+    }
+
+    /// Whether a close waits for the bid of a wing while something else could be closed: of whole units their shorts alone,
+    /// of a lone wing another one that somebody bids for. One order works at a time, and this one would stand in the way
+    /// until the close.
+    async fn other_piece_is_next(
+        &self,
+        work: &Work<'_, B::Account>,
+        legs: &[ComboLeg],
+        quotes: &[Option<OptionQuote>],
+    ) -> Result<bool, HandleError> {
+        let OrderIntent::ClosingCombo(exit) = &work.view.intent else { return Ok(false) };
+        if unbid_wings(legs, quotes).is_empty() {
+            return Ok(false);
+        }
+        if legs.len() > 1 {
+            return Ok(true);
+        }
+        let Some(owned) = self.structure(&work.account, exit.opening).await? else { return Ok(false) };
+        let others: Vec<ComboLeg> = excess(&owned.held())
+            .iter()
+            .filter(|it| !it.is_short() && legs.iter().all(|leg| leg.series != it.leg.series))
+            .map(|it| ComboLeg { side: it.leg.side.opposite(), ratio: 1, ..it.leg })
+            .collect();
+        if others.is_empty() {
+            return Ok(false);
+        }
+        // Without an answer it stays as it is: the next look asks again.
+        let quotes = self.leg_quotes(work, &others).await.unwrap_or_default();
+        Ok(quotes.iter().flatten().any(|it| it.bid.is_some_and(|bid| bid > Price::ZERO)))
     }
 
     async fn combo_modify(

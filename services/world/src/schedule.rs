@@ -57,7 +57,8 @@ pub fn of(session: &Session, switches: &Switches) -> Vec<(UtcNanos, Scheduled)> 
     each_minute(session.open.minus(OPENING_RECONCILIATION), report, Scheduled::Reconcile);
     let after_close = session.close.plus(MINUTE);
     each_minute(session.open, after_close, Scheduled::PortfolioSync);
-    each_minute(session.before_close(switches.watchdog_minutes), after_close, Scheduled::FlatWatch);
+    let pages_until = session.close.plus(flat_watch::PAGES_AFTER_CLOSE);
+    each_minute(session.before_close(switches.watchdog_minutes), pages_until, Scheduled::FlatWatch);
     due.push((session.open, Scheduled::Flatten));
     due.push((session.before_close(switches.flatten_minutes), Scheduled::Flatten));
     due.push((report, Scheduled::Report));
@@ -84,7 +85,7 @@ mod tests {
             assert_eq!(times(day, Scheduled::Flatten), ["09:30:00", "15:45:00"]);
             assert_eq!(times(day, Scheduled::Report), ["16:15:00"]);
             let watch = times(day, Scheduled::FlatWatch);
-            assert_eq!((watch.len(), watch[0].as_str(), watch[13].as_str()), (14, "15:47:00", "16:00:00"));
+            assert_eq!((watch.len(), watch[0].as_str(), watch[14].as_str()), (15, "15:47:00", "16:01:00"));
             let sync = times(day, Scheduled::PortfolioSync);
             assert_eq!((sync.len(), sync[0].as_str(), sync[390].as_str()), (391, "09:30:00", "16:00:00"));
             let reconcile = times(day, Scheduled::Reconcile);
@@ -99,7 +100,7 @@ mod tests {
     fn a_short_day_ends_three_hours_earlier() {
         let day = date(2026, 11, 27);
         assert_eq!(times(day, Scheduled::Flatten), ["09:30:00", "12:45:00"]);
-        assert_eq!(times(day, Scheduled::FlatWatch).last().unwrap(), "13:00:00");
+        assert_eq!(times(day, Scheduled::FlatWatch).last().unwrap(), "13:01:00");
         assert_eq!(times(day, Scheduled::Report), ["13:15:00"]);
         assert_eq!(times(day, Scheduled::PortfolioSync).len(), 211);
     }

@@ -95,7 +95,8 @@ impl Action {
 }
 
 /// The name of the intent that `account` gets for step `sequence` of `origin`. A flatten's intent is named by
-/// account, series and session, so that it is the same with the database down; its attempts are the passes.
+/// account, series and session, so that it is the same with the database down; its attempts are the passes. Its sequence
+/// counts the flattens of the series that ended before it: after a hard stop the series may be opened and flattened again.
 pub fn intent_id(
     origin: Origin,
     sequence: u32,
@@ -121,7 +122,10 @@ pub fn intent_id(
         ]),
         Origin::Flatten(session) => {
             let series = series.map(OccSymbol::to_string).unwrap_or_default();
-            IntentId::of(&[b"flatten", session.to_string().as_bytes(), account, series.as_bytes()])
+            let (session, round) = (session.to_string(), sequence.to_le_bytes());
+            let parts: [&[u8]; 5] = [b"flatten", session.as_bytes(), account, series.as_bytes(), &round];
+            // The first goes by the short name, which whoever works without the books knows.
+            IntentId::of(if sequence == 0 { parts.get(..4).unwrap_or(&parts) } else { &parts })
         }
     }
 }

@@ -32,11 +32,12 @@ pub enum Bug {
     UntaggedOrder,
     WingFirst,
     ImbalanceKept,
+    FlattenOnce,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::RetryPost,
         Self::RepostWhenNotFound,
         Self::NoCompareAndSet,
@@ -64,6 +65,7 @@ impl Bug {
         Self::UntaggedOrder,
         Self::WingFirst,
         Self::ImbalanceKept,
+        Self::FlattenOnce,
     ];
 }
 

@@ -83,8 +83,9 @@ pub fn since_noted(
 ) -> Vec<(OccSymbol, u32)> {
     let mut sold = Vec::new();
     for (series, _) in &noted {
-        let id = intent_of(account, session, series);
-        let since = orders.iter().filter(|it| is_since(it, id, at)).flat_map(|it| &it.legs);
+        let ids = intents_of(account, session, series);
+        let since = orders.iter().filter(|it| ids.iter().any(|id| is_since(it, *id, at)));
+        let since = since.flat_map(|it| &it.legs);
         sold.extend(since.filter(|it| it.series == *series && !it.opens).map(|it| (*series, it.executed)));
     }
     less(noted, &sold)
@@ -99,9 +100,18 @@ pub fn less(owned: Vec<(OccSymbol, u32)>, sold: &[(OccSymbol, u32)]) -> Vec<(Occ
     owned.into_iter().map(left).filter(|it| it.1 > 0).collect()
 }
 
-/// The name of a session's closes of one series in an account, whoever sends them.
-pub fn intent_of(account: AccountId, session: &Session, series: &OccSymbol) -> IntentId {
-    intent_id(Origin::Flatten(session.date), 0, account, Action::Flatten, Some(series))
+/// A series is flattened at most so often in one session: each time but the first it was opened again after a hard stop.
+pub const ROUNDS: u32 = 16;
+
+/// The name of a session's closes of one series in an account, whoever sends them: of its first flatten, and of later ones
+/// where the earlier `rounds` have ended. Without the books the first name serves them all.
+pub fn intent_of(account: AccountId, session: &Session, series: &OccSymbol, rounds: u32) -> IntentId {
+    intent_id(Origin::Flatten(session.date), rounds, account, Action::Flatten, Some(series))
+}
+
+/// Every name that a session's closes of one series may go by.
+pub fn intents_of(account: AccountId, session: &Session, series: &OccSymbol) -> Vec<IntentId> {
+    (0..ROUNDS).map(|round| intent_of(account, session, series, round)).collect()
 }
 
 /// Whether an order is one of `intent` that was sent after `at`.
@@ -350,7 +360,9 @@ fn plan_series(inputs: &FlattenInputs<'_>, series: OccSymbol, ours: u32, plan: &
         let Some(price) = price else { return };
         let tag = tag(inputs, &series);
         // This pass was sent already and ended: the next one is another attempt.
-        if inputs.orders.iter().all(|it| it.tag != Some(tag)) {
+        let names = intents_of(inputs.account, inputs.session, &series);
+        let is_this = |it: OrderTag| it.attempt == tag.attempt && names.contains(&it.intent);
+        if !inputs.orders.iter().any(|it| it.tag.is_some_and(is_this)) {
             plan.closes.push(Close { series, quantity, price, tag, is_without_bid: bid.is_none() });
         }
     }
@@ -384,15 +396,16 @@ fn does_the_work(
     quantity: u32,
     price: Option<Price>,
 ) -> bool {
-    let is_ours = order.tag.is_some_and(|it| it.intent == tag(inputs, &series).intent);
+    let names = intents_of(inputs.account, inputs.session, &series);
+    let is_ours = order.tag.is_some_and(|it| names.contains(&it.intent));
     let offered = order.single().filter(|leg| leg.side == Side::Sell && !leg.opens);
     let left = offered.map(|leg| leg.quantity.saturating_sub(leg.executed));
     is_ours && left == Some(quantity) && price.is_none_or(|price| order.price.is_some_and(|it| it <= price))
 }
 
-/// The tag of this pass's close: the same with the database up or down.
+/// The tag of this pass's close in the first flatten of its series: the same with the database up or down.
 fn tag(inputs: &FlattenInputs<'_>, series: &OccSymbol) -> OrderTag {
-    let intent = intent_of(inputs.account, inputs.session, series);
+    let intent = intent_of(inputs.account, inputs.session, series, 0);
     let no = u16::try_from(inputs.pass).unwrap_or(u16::MAX).saturating_add(1);
     OrderTag { intent, attempt: AttemptNo(no) }
 }

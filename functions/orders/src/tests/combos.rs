@@ -293,6 +293,20 @@ fn a_wing_without_a_bid_stays_until_its_short_is_bought_back() {
 }
 
 #[test]
+fn whole_units_whose_wing_loses_its_bid_are_closed_short_first() {
+    let bench = Bench::new();
+    let entry = bench.opened(2);
+    let target = bench.exit(&entry, 1, Action::TakeProfit1);
+    bench.spread_lives(3, WIDE);
+    assert_eq!(bench.sent(target)[0].0.len(), 2, "the units are offered whole");
+    bench.spread_lives(12, [(300, 320), (0, 5)]);
+    let sent = bench.sent(target);
+    assert_eq!(bench.at_broker(), (0, 2), "{sent:?}");
+    let lone: Vec<_> = sent.iter().filter(|it| it.0.len() == 1).map(|it| it.0[0]).collect();
+    assert_eq!(lone, series_of_spread(), "{sent:?}");
+}
+
+#[test]
 fn a_short_bought_back_before_its_wing_is_no_imbalance_while_its_exit_works() {
     let bench = Bench::new();
     let entry = bench.opened(2);

@@ -16,7 +16,7 @@ use sim::conformance::block_on;
 use sim::perils::{Peril, Perils, Port, Running, Script, Stop, mixed};
 
 use super::course::{Course, Incident};
-use super::laws::Laws;
+use super::laws::{APART_AT_MOST, Laws};
 use super::parts::TrialParts;
 use super::tape::Tape;
 use super::tasks::{self, Ended, Purpose, Task};
@@ -80,8 +80,6 @@ pub(super) struct Engine {
     pub(super) excuses: Vec<(UtcNanos, UtcNanos)>,
     /// When nothing can be expected of anybody: from, until.
     pub(super) outages: Vec<(UtcNanos, UtcNanos)>,
-    /// Whether nothing in the session keeps anybody from his work for long.
-    is_undelayed: bool,
     /// When alerts could be sent again.
     pub(super) alerts_back_at: UtcNanos,
     /// When the last fault was over.
@@ -107,8 +105,6 @@ impl Engine {
         ));
         perils.may_revoke(parts.members.iter().map(|it| Token::new(it.token.as_str())));
         perils.tell(Rc::clone(&laws) as Rc<dyn sim::perils::Witness>);
-        let delaying = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 22, 23, 25, 26, 28, 30, 31, 33];
-        let is_undelayed = delaying.iter().all(|it| !course.classes.contains(it));
         let mut engine = Self {
             relay_from: course.start,
             alerts_back_at: course.start,
@@ -129,7 +125,6 @@ impl Engine {
             happened: BTreeSet::new(),
             excuses: Vec::new(),
             outages: Vec::new(),
-            is_undelayed,
             setups: BTreeMap::new(),
             decisions: BTreeMap::new(),
         };
@@ -250,7 +245,11 @@ impl Engine {
                     || self.tape.mood().is_without_bids
                     || is_down
                     || self.alerts_back_at >= self.course.session.close;
-                self.laws.open_after_the_close(is_paged, is_excused);
+                let close = self.course.session.close;
+                let is_thin = [26, 33].iter().any(|it| self.course.classes.contains(it));
+                let calm_since = self.course.calm_at.max(self.trouble_until);
+                let is_calm = !is_thin && calm_since.plus(ENDS_WITHIN) <= close;
+                self.laws.open_after_the_close(is_paged, is_excused, is_calm);
             }
             Event::Liveness => {
                 let is_over = now >= self.course.session.close.plus(ENDS_WITHIN);
@@ -463,10 +462,15 @@ impl Engine {
             self.spawn(what.function(), Purpose::Schedule(what), work);
         }
     }
-    /// INV7, while the broker answers and nobody stands still.
+
+    /// INV7, while the broker answers and the market trades.
     fn looks_after_legs(&self) {
-        if let Some(since) = self.laws.alone_since().filter(|_| self.is_undelayed) {
-            self.laws.stood_alone(since);
+        let now = self.now();
+        let Some(since) = self.laws.apart_since().filter(|it| now.since(*it) > APART_AT_MOST) else { return };
+        let is_thin = [26, 33].iter().any(|it| self.course.classes.contains(it));
+        let is_open = now < self.course.session.close;
+        if is_open && !is_thin && !self.outages.iter().any(|(from, until)| *from <= now && since <= *until) {
+            self.laws.stands_apart();
         }
     }
 

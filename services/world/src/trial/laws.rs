@@ -24,6 +24,7 @@ use sim::broker::{OrderType, Sandbox};
 use sim::ledger::MemLedger;
 
 pub(crate) use rest::Entries;
+pub(crate) use structures::APART_AT_MOST;
 
 use entry::Entry;
 use states::{Kept, backwards, kept};

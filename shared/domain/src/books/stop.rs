@@ -1,6 +1,7 @@
 //! What a hard stop closes: which accounts its scope covers, and in which session.
 
 use std::borrow::Borrow;
+use std::time::Duration;
 
 use jiff::civil::Date;
 
@@ -23,9 +24,13 @@ pub fn closes_in(now: UtcNanos) -> Result<Date, NoCalendar> {
     }
 }
 
-/// The message with which the flatten of an account starts at once, due now.
-pub const fn flatten_at_once(account: AccountRef, session: Date, at: UtcNanos) -> (Queue, Message, UtcNanos) {
-    (Queue::Flatten, Message::Flatten { account, session, at_once: true }, at)
+/// Clocks of processes may be this far apart.
+const CLOCKS_APART: Duration = Duration::from_secs(2);
+
+/// The message with which the flatten of an account starts at once: due by the clock of whoever looks for it, also where
+/// the one that wrote it is fast.
+pub fn flatten_at_once(account: AccountRef, session: Date, at: UtcNanos) -> (Queue, Message, UtcNanos) {
+    (Queue::Flatten, Message::Flatten { account, session, at_once: true }, at.minus(CLOCKS_APART))
 }
 
 /// Whether a hard stop of `scope` closes the account with these intents, which is at `broker`. A strategy's or a symbol's

@@ -12,7 +12,7 @@ use super::*;
 use crate::ids::{AttemptNo, BrokerOrderId};
 use crate::money::Side;
 use crate::order::{Attempt, AttemptEvent, AttemptState, BrokerStatus, ComboAttempt, LegSeen};
-use crate::symbol::Right;
+use crate::symbol::{OccSymbol, Right};
 use crate::ticket::{ComboLeg, CoveredClose, HeldLeg, LegClose, LegSide, Net};
 use crate::time::UtcNanos;
 
@@ -96,14 +96,14 @@ enum Mode {
 }
 
 /// The next order of an exit, by leg, with every proof that the desk would ask for.
-fn order(legs: &[ComboLeg], held: &[u32], mode: Mode, is_wing_unbid: bool) -> Option<Vector> {
+fn order(legs: &[ComboLeg], held: &[u32], mode: Mode, unbid: &[OccSymbol]) -> Option<Vector> {
     let state = held_of(legs, held);
     let (units, first) = match mode {
         Mode::Balance => (0, Order::ExcessFirst),
         Mode::Keep(kept) => (whole_units(&state).saturating_sub(kept), Order::ExcessFirst),
         Mode::Mismatch => (u32::MAX, Order::WholeFirst),
     };
-    let piece = next(&state, units, first, is_wing_unbid)?;
+    let piece = next(&state, units, first, unbid)?;
     let all = signed(&state);
     Some(match piece {
         Piece::Whole(units) => {
@@ -138,8 +138,12 @@ fn close_from(legs: &[ComboLeg], starts: impl IntoIterator<Item = Vector>, mode:
         match phase {
             Phase::Idle => {
                 let mut is_over = true;
-                for is_wing_unbid in [false, true] {
-                    let Some(left) = order(legs, &held, mode, is_wing_unbid) else { continue };
+                // Nobody bids for none of the wings, for each of them alone, for all.
+                let wings = legs.iter().filter(|it| it.side.side() == Side::Buy).map(|it| it.series);
+                let wings: Vec<OccSymbol> = wings.collect();
+                let alone = wings.iter().map(std::slice::from_ref);
+                for unbid in alone.chain([&[][..], &wings[..]]) {
+                    let Some(left) = order(legs, &held, mode, unbid) else { continue };
                     is_over = false;
                     assert!(left.iter().any(|it| *it > 0), "an order of nothing at {held:?}");
                     assert!(held.iter().zip(&left).all(|(held, left)| left <= held), "more than held");
@@ -190,6 +194,25 @@ fn ends(legs: &[ComboLeg], held: &[u32], mode: Mode) {
         Mode::Keep(kept) => assert!(whole_units(&state) <= kept, "{held:?}"),
         Mode::Mismatch => assert!(held.iter().all(|it| *it == 0), "{held:?} is left"),
     }
+}
+
+#[test]
+fn of_lone_wings_those_that_somebody_bids_for_go_first() {
+    let (_, legs) = shapes().into_iter().find(|it| it.0 == "iron condor").unwrap();
+    let wings = [legs[0].series, legs[3].series];
+    let first = |held: [u32; 4], unbid: &[OccSymbol]| match next(
+        &held_of(&legs, &held),
+        5,
+        Order::ExcessFirst,
+        unbid,
+    ) {
+        Some(Piece::Leg(leg)) => leg.leg.series,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(first([2, 0, 0, 2], &[]), wings[0]);
+    assert_eq!(first([2, 0, 0, 2], &wings[..1]), wings[1], "the put wing waits for a bid");
+    assert_eq!(first([2, 0, 0, 2], &wings), wings[0], "nobody bids for either");
+    assert_eq!(first([2, 0, 1, 2], &wings[..1]), legs[2].series, "a short goes before both");
 }
 
 fn attempt(legs: &[ComboLeg], units: u32) -> Attempt {
@@ -285,7 +308,7 @@ fn whatever_the_broker_confirms_is_closed_whole_structures_first_then_shorts_the
         let most: Vector = legs.iter().map(|it| it.ratio * units).collect();
         for held in vectors(&most) {
             let state = held_of(&legs, &held);
-            let piece = next(&state, u32::MAX, Order::WholeFirst, false);
+            let piece = next(&state, u32::MAX, Order::WholeFirst, &[]);
             let over = excess(&state);
             let whole = whole_units(&state);
             let left: Vector = legs.iter().zip(&held).map(|(leg, held)| held - whole * leg.ratio).collect();

@@ -2,7 +2,7 @@
 
 use super::held::{LegHeld, excess, whole_units};
 use crate::planted::{self, Bug};
-use crate::symbol::Right;
+use crate::symbol::{OccSymbol, Right};
 
 /// What one closing order takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +25,13 @@ pub enum Order {
 /// The next piece of `held` to be closed, with `units` whole ones still to go; `None` when nothing is left to do.
 ///
 /// A long leg is closed on its own only when no short is in excess, so that no short is ever left without it. Where
-/// nobody bids for a long leg of a unit (`is_wing_unbid`) the unit's shorts are bought back alone and its wing is left: what
-/// remains of it is excess then, and offered by itself.
-pub fn next(held: &[LegHeld], units: u32, order: Order, is_wing_unbid: bool) -> Option<Piece> {
+/// nobody bids for a long leg of a unit (`unbid`) the unit's shorts are bought back alone and its wing is left: what
+/// remains of it is excess then, and offered by itself, after the wings that somebody bids for.
+pub fn next(held: &[LegHeld], units: u32, order: Order, unbid: &[OccSymbol]) -> Option<Piece> {
     let whole = whole_units(held).min(units);
-    let over = excess(held).first().copied().map(Piece::Leg);
-    let is_first = |it: &&LegHeld| it.is_short() != planted::is(Bug::WingFirst) && is_wing_unbid;
+    let is_unbid = |it: &LegHeld| !it.is_short() && unbid.contains(&it.leg.series);
+    let over = excess(held).into_iter().min_by_key(|it| (!it.is_short(), is_unbid(it))).map(Piece::Leg);
+    let is_first = |it: &&LegHeld| it.is_short() != planted::is(Bug::WingFirst) && !unbid.is_empty();
     let unit = match held.iter().find(is_first) {
         Some(short) if whole > 0 => {
             let contracts = whole.saturating_mul(short.leg.ratio);

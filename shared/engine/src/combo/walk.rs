@@ -149,12 +149,13 @@ pub fn net_quote(legs: &[ComboLeg], quotes: &[Option<OptionQuote>]) -> NetQuote 
     NetQuote { natural: natural.map(Net::from_cents), passive: passive.map(Net::from_cents), is_two_sided }
 }
 
-/// Whether a leg to be sold has no bid although its series is quoted: a wing that nobody bids for.
-pub fn is_wing_unbid(legs: &[ComboLeg], quotes: &[Option<OptionQuote>]) -> bool {
-    legs.iter().zip(quotes).any(|(leg, quote)| {
+/// The legs to be sold that have no bid although their series is quoted: wings that nobody bids for.
+pub fn unbid_wings(legs: &[ComboLeg], quotes: &[Option<OptionQuote>]) -> Vec<OccSymbol> {
+    let is_unbid = |(leg, quote): &(&ComboLeg, &Option<OptionQuote>)| {
         let bid = quote.and_then(|it| it.bid).filter(|it| *it > Price::ZERO);
         leg.side.side() == Side::Sell && quote.is_some() && bid.is_none()
-    })
+    };
+    legs.iter().zip(quotes).filter(is_unbid).map(|(leg, _)| leg.series).collect()
 }
 
 /// The first limit of a walk.

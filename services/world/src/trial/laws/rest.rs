@@ -1,6 +1,7 @@
 //! What must hold once a session has come to rest.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::combo::OwnedCombo;
 use domain::fees::FeeSchedule;
@@ -21,8 +22,9 @@ use crate::trial::parts::second_token;
 /// The books of one session in so many are spelled out.
 const SPELLED_ONE_IN: u64 = 16;
 
-/// Why an entry is refused that had to wait for its turn: the market or its hours went on meanwhile.
-const LATE: [&str; 7] = [
+/// Why an entry is refused that had to wait for its turn: the market or its hours went on meanwhile, or another decision
+/// took its series.
+const LATE: [&str; 8] = [
     "price_beyond_worst",
     "beyond_zone",
     "near_t1",
@@ -30,6 +32,7 @@ const LATE: [&str; 7] = [
     "outside_entry_hours",
     "superseded",
     "kill_switch",
+    "series_owned",
 ];
 
 /// What was approved, sent and filled.
@@ -70,15 +73,24 @@ fn series_of(intent: &OrderIntent) -> Vec<OccSymbol> {
 }
 
 impl Laws {
-    /// INV6, a minute after the close: what is open was paged, or nobody bid for it.
-    pub(crate) fn open_after_the_close(&self, is_paged: impl Fn(&str) -> bool, excused: bool) {
+    /// INV6, a minute after the close: what is open was paged, or nobody bid for it; and where nothing went wrong for minutes
+    /// before the close, nothing is.
+    pub(crate) fn open_after_the_close(&self, is_paged: impl Fn(&str) -> bool, excused: bool, is_calm: bool) {
         let open = std::mem::take(&mut self.seen.borrow_mut().left_open);
         for (account, series, contracts) in open {
             let Some(member) = self.members.get(account) else { continue };
             if series.expiry != self.tape.session().date || excused {
                 continue;
             }
-            if !is_paged(&format!("not_flat:{}:", member.account.account)) {
+            let is_by_hand = self.seen.borrow().by_hand.iter().any(|it| it.0 == account);
+            let last = self.tape.session().close.minus(Duration::from_secs(1));
+            let is_unbid = self.tape.quote(&series, last).bid.is_none();
+            if is_calm && !is_by_hand && !is_unbid {
+                self.violated(
+                    6,
+                    format!("{contracts} {series} of account {account} open after a calm close"),
+                );
+            } else if !is_paged(&format!("not_flat:{}:", member.account.account)) {
                 self.violated(
                     6,
                     format!("{contracts} {series} of account {account} open after the close, nobody paged"),
@@ -102,8 +114,10 @@ impl Laws {
             let found = self.books.look(id, |view| {
                 let head = *view.intent.head();
                 let is_unknown = view.last_attempt().is_some_and(|it| it.state.is_unresolved());
-                let is_unbid =
-                    series_of(&view.intent).iter().any(|it| self.tape.quote(it, now).bid.is_none());
+                // In a market that is too wide a structure costs more to close than it can lose.
+                let is_wide = view.intent.is_combo() && self.tape.mood().is_wide;
+                let is_unbid = is_wide
+                    || series_of(&view.intent).iter().any(|it| self.tape.quote(it, now).bid.is_none());
                 let is_by_hand =
                     series_of(&view.intent).iter().any(|it| by_hand.contains(&(head.account, *it)));
                 let last = view.last_attempt().map(|it| it.state.as_str());

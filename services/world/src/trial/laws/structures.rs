@@ -1,5 +1,6 @@
-//! Structures: no short leg without the long that bounds it (INV10), and none alone for long (INV7).
+//! Structures: no short leg without the long that bounds it (INV10), and nothing out of ratio for long (INV7).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::combo::{ComboEntry, combo_flatten_id};
@@ -11,10 +12,10 @@ use domain::ticket::ComboLeg;
 use domain::time::UtcNanos;
 use sim::broker::{AcceptedLeg, FilledLeg, LegSide};
 
-use super::Laws;
+use super::{Held, Laws, Order, Seen};
 
-/// A leg that executed alone is put right within this while the broker answers.
-const ALONE_AT_MOST: Duration = Duration::from_secs(60);
+/// What executed apart is put right within this: a short leg without its long, and legs out of ratio that no order works on.
+pub(crate) const APART_AT_MOST: Duration = Duration::from_secs(60);
 
 /// A structure as the broker executed it.
 #[derive(Debug, Clone)]
@@ -25,17 +26,31 @@ pub(super) struct Structure {
     held: Vec<i64>,
     /// Since when a short leg has no long.
     alone_since: Option<UtcNanos>,
+    /// Since when its legs are out of ratio.
+    uneven_since: Option<UtcNanos>,
 }
 
 impl Structure {
-    /// Contracts sold beyond those bought, of calls or of puts.
-    fn uncovered(&self, right: Right) -> i64 {
+    /// Contracts sold beyond those bought, of calls or of puts. A short that its owner bought back by hand needs no cover:
+    /// `shown` is what the account holds at the broker.
+    fn uncovered(&self, right: Right, shown: &impl Fn(&OccSymbol) -> i64) -> i64 {
         let of_right = self.legs.iter().zip(&self.held).filter(|it| it.0.series.right == right);
-        of_right.map(|(leg, held)| held.saturating_mul(leg.side.side().sign()).saturating_neg()).sum()
+        let short = of_right.map(|(leg, held)| match leg.side.side() {
+            Side::Buy => held.saturating_neg(),
+            Side::Sell => (*held).min(shown(&leg.series).saturating_neg().max(0)),
+        });
+        short.sum()
     }
 
-    fn is_alone(&self) -> bool {
-        self.uncovered(Right::Call) > 0 || self.uncovered(Right::Put) > 0
+    fn is_alone(&self, shown: &impl Fn(&OccSymbol) -> i64) -> bool {
+        self.uncovered(Right::Call, shown) > 0 || self.uncovered(Right::Put, shown) > 0
+    }
+
+    /// Whether more of a leg is held than belongs to whole units.
+    fn is_uneven(&self) -> bool {
+        let units = |(leg, held): (&ComboLeg, &i64)| held.checked_div(i64::from(leg.ratio)).unwrap_or(0);
+        let whole = self.legs.iter().zip(&self.held).map(units).min().unwrap_or(0);
+        self.legs.iter().zip(&self.held).any(|(leg, held)| *held > whole.saturating_mul(i64::from(leg.ratio)))
     }
 
     fn leg(&self, series: &OccSymbol) -> Option<(usize, &ComboLeg)> {
@@ -53,6 +68,7 @@ impl Laws {
             held: vec![0; legs.len()],
             legs,
             alone_since: None,
+            uneven_since: None,
         };
         self.seen.borrow_mut().structures.insert(entry.head.id, structure);
     }
@@ -90,7 +106,9 @@ impl Laws {
             match legs {
                 [lone] => lone.instrument.series().and_then(|series| {
                     let (_, leg) = structure.leg(series)?;
-                    let rest = structure.uncovered(series.right).saturating_add(i64::from(lone.quantity));
+                    let shown = |it: &OccSymbol| shown(&seen.held, structure.account, it);
+                    let rest = structure.uncovered(series.right, &shown);
+                    let rest = rest.saturating_add(i64::from(lone.quantity));
                     let is_wing = leg.side.side() == Side::Buy && lone.side == LegSide::SellToClose;
                     (is_wing && rest > 0).then(|| {
                         format!(
@@ -123,7 +141,8 @@ impl Laws {
         let Some(opening) = self.structure_of(tag) else { return };
         let now = self.time.now();
         let mut seen = self.seen.borrow_mut();
-        let Some(structure) = seen.structures.get_mut(&opening) else { return };
+        let Seen { structures, held, .. } = &mut *seen;
+        let Some(structure) = structures.get_mut(&opening) else { return };
         for leg in legs {
             let place = leg.instrument.series().and_then(|it| structure.leg(it)).map(|it| it.0);
             let sign = match leg.side {
@@ -135,22 +154,67 @@ impl Laws {
                 *held = held.saturating_add(i64::from(leg.quantity).saturating_mul(sign));
             }
         }
-        structure.alone_since = structure.is_alone().then(|| structure.alone_since.unwrap_or(now));
+        let shown = |it: &OccSymbol| shown(held, structure.account, it);
+        structure.alone_since = structure.is_alone(&shown).then(|| structure.alone_since.unwrap_or(now));
+        structure.uneven_since = structure.is_uneven().then(|| structure.uneven_since.unwrap_or(now));
     }
 
-    /// Since when a short leg of one of the structures has no long, longest first.
-    pub(crate) fn alone_since(&self) -> Option<UtcNanos> {
-        self.seen.borrow().structures.values().filter_map(|it| it.alone_since).min()
+    /// Since when something of one of the structures stands apart, longest first.
+    pub(crate) fn apart_since(&self) -> Option<UtcNanos> {
+        let seen = self.seen.borrow();
+        let since = |it: &Structure| [it.alone_since, it.uneven_since].into_iter().flatten().min();
+        seen.structures.values().filter_map(since).min()
     }
 
-    /// INV7: a short leg stood alone for too long.
-    pub(crate) fn stood_alone(&self, since: UtcNanos) {
+    /// INV7: what stood apart for too long, though no fault was in anybody's way.
+    pub(crate) fn stands_apart(&self) {
         let now = self.time.now();
-        if now.since(since) > ALONE_AT_MOST {
-            self.violated(
-                7,
-                format!("a short leg stands without its long for {} s", now.since(since).as_secs()),
-            );
+        let late = |since: Option<UtcNanos>| since.is_some_and(|it| now.since(it) > APART_AT_MOST);
+        let mut wrong = Vec::new();
+        {
+            let mut seen = self.seen.borrow_mut();
+            let Seen { structures, hits, by_hand, orders, .. } = &mut *seen;
+            for (opening, structure) in structures {
+                let account = structure.account;
+                let since = if late(structure.alone_since) {
+                    structure.alone_since
+                } else {
+                    structure.uneven_since.filter(|it| late(Some(*it)))
+                };
+                let Some(since) = since else { continue };
+                // What an owner trades by hand, and what nobody bids for, is nobody's fault.
+                let is_unbid = structure.legs.iter().any(|it| self.tape.quote(&it.series, now).bid.is_none());
+                let is_hit = hits.iter().any(|(from, until)| *from <= now && since <= *until);
+                if is_unbid || is_hit || by_hand.iter().any(|it| it.0 == account) {
+                    continue;
+                }
+                if late(structure.alone_since) {
+                    let since = now.since(since).as_secs();
+                    wrong.push(format!("a short leg of {opening} stands without its long for {since} s"));
+                } else if self.is_worked_on(orders, structure) {
+                    structure.uneven_since = Some(now);
+                } else {
+                    let held = &structure.held;
+                    wrong.push(format!("{opening} stands out of ratio, {held:?}, and nobody works on it"));
+                }
+            }
+        }
+        for wrong in wrong {
+            self.violated(7, wrong);
         }
     }
+
+    /// Whether an order of ours in a series of the structure lives at the broker.
+    fn is_worked_on(&self, orders: &BTreeMap<u64, Order>, structure: &Structure) -> bool {
+        let number = self.members.get(structure.account).map(|it| &it.number);
+        let sandbox = self.sandbox.borrow();
+        let Some(account) = number.and_then(|it| sandbox.account(it.as_str())) else { return false };
+        let live = account.live.iter().filter_map(|id| orders.get(id)).filter(|it| it.tag.is_some());
+        live.flat_map(|it| &it.legs).any(|it| structure.leg(&it.series).is_some())
+    }
+}
+
+/// What an account shows of `series` at the broker, below zero when short.
+fn shown(held: &BTreeMap<(usize, OccSymbol), Held>, account: usize, series: &OccSymbol) -> i64 {
+    held.get(&(account, *series)).map_or(0, |it| it.all)
 }

@@ -154,7 +154,8 @@ fn an_emergency_pays_the_natural_price_and_two_ticks_and_is_pegged_again() {
 fn a_leg_on_its_own_never_goes_for_nothing() {
     let wing = [leg("P05550000", LegSide::SellToClose)];
     let unbid = net_quote(&wing, &[quote(0, 5)]);
-    assert!(is_wing_unbid(&wing, &[quote(0, 5)]));
+    assert_eq!(unbid_wings(&wing, &[quote(0, 5)]), [wing[0].series]);
+    assert!(unbid_wings(&wing, &[quote(5, 10)]).is_empty() && unbid_wings(&wing, &[None]).is_empty());
     let terms =
         Terms { grid: TickGrid::FIVE_TEN, lone: Some(Side::Sell), ..terms(Plan::Urgent { width: None }) };
     let (seen, _) = walked(&terms, &unbid, 5);
