@@ -7,6 +7,7 @@ use domain::intent::{IntentHead, IntentState, OrderIntent};
 use domain::kill::halted_since;
 use domain::money::TickGrid;
 use domain::order::{Attempt, AttemptError, AttemptEvent, AttemptState, BrokerLeg, BrokerOrder};
+use domain::planted::{self, Bug};
 use domain::ports::{BrokerError, BrokerPort, Brokers, Clock, HandleError, Ledger, OwnedNotes};
 use domain::time::UtcNanos;
 use engine::walk::{self, Next, Plan, Rung, Terms};
@@ -139,7 +140,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
                     Err(error) => format!("cancel not answered: {error}"),
                 };
                 let reason = seen.reason.clone().unwrap_or_else(|| reason.to_owned());
-                (Attempt { cancel_at: Some(now), reason: Some(reason), ..seen }, what)
+                // The answer says that the request arrived: only reading the order back says what became of it.
+                let is_trusted = planted::is(Bug::CancelTrusted);
+                let state = if is_trusted { AttemptState::Canceled } else { seen.state };
+                (Attempt { state, cancel_at: Some(now), reason: Some(reason), ..seen }, what)
             }
             Some(_) | None => (seen, "waiting for the cancel".to_owned()),
         };

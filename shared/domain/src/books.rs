@@ -34,7 +34,7 @@ mod tests;
 pub use apply::{After, answered, begins, filled, late, marked, observed, progressed, settled, stopped};
 pub use combos::{combo_settled, structures};
 pub use derive::{day_risk, held, open_legs, owned, owned_series, session_span};
-pub use stop::{closes_in, flatten_at_once, is_covered};
+pub use stop::{CLOCKS_APART, closes_in, flatten_at_once, is_covered};
 
 use crate::ids::AttemptNo;
 use crate::position::FillStep;

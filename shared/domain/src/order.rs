@@ -414,8 +414,7 @@ impl Attempt {
         if executed > self.quantity {
             return Err(AttemptError::Overfilled { executed, quantity: self.quantity });
         }
-        let is_shrinking = crate::planted::is(crate::planted::Bug::QuantityShrinks);
-        let executed = if is_shrinking { executed } else { executed.max(self.executed) };
+        let executed = executed.max(self.executed);
         let working = if executed > 0 { S::PartiallyFilled } else { S::Working };
         let state = match status {
             BrokerStatus::Filled => S::Filled,

@@ -24,8 +24,8 @@ const DATES: [Date; 6] = [
 ];
 /// How long setups trigger.
 const ACTIVE: Duration = Duration::from_secs(18 * 60);
-/// Setups of a session, at least.
-const SETUPS_MIN: u64 = 12;
+/// Setups of a session, at least: with what follows from them some fifty intents.
+const SETUPS_MIN: u64 = 11;
 /// How long a session is followed past its close: the report, the broker's clean-up and what follows from them.
 const AFTER_CLOSE: Duration = Duration::from_secs(20 * 60);
 
@@ -296,7 +296,7 @@ fn siblings(peril: Peril) -> u64 {
 }
 
 fn setups(draws: &mut Draws, from: UtcNanos, until: UtcNanos) -> Vec<Planned> {
-    let count = SETUPS_MIN.saturating_add(draws.below(4));
+    let count = SETUPS_MIN.saturating_add(draws.below(3));
     let span = until.since(from).saturating_sub(Duration::from_secs(45));
     let mut planned: Vec<Planned> = (0..count)
         .map(|_| Planned {

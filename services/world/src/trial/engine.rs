@@ -31,6 +31,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub(super) const ENDS_WITHIN: Duration = Duration::from_secs(300);
 /// A token is used for so long after it was read, and what waits for another takes a while.
 const TOKEN_KNOWN_FOR: Duration = Duration::from_secs(100);
+/// In sessions of small sizes a quote stands for so many seconds.
+const SECONDS_BETWEEN_SIZES: i64 = 4;
 /// A storm: twenty times the events of the usual session, because parts keep waking each other.
 pub(super) const EVENTS_MAX: u64 = 100_000;
 
@@ -147,7 +149,9 @@ impl Engine {
         // As in the cloud, where it is asked each minute for two hours more: what the report found open may still settle.
         let mut at = session.close.plus(schedule::REPORT_AFTER);
         while at < self.course.end {
-            self.at(at, Event::Schedule(Scheduled::Reconcile, false));
+            if thinned.keeps(at, Scheduled::Reconcile) {
+                self.at(at, Event::Schedule(Scheduled::Reconcile, false));
+            }
             at = at.plus(Duration::from_secs(60));
         }
         for plan in 0..self.course.setups.len() {
@@ -316,6 +320,11 @@ impl Engine {
     /// A second of market for the series somebody works in.
     fn tick(&mut self) {
         self.is_ticking = false;
+        // Where sizes are small new ones come seldom: what fills in parts stays so for a while.
+        let second = self.now().0.div_euclid(NANOS_PER_SEC);
+        if self.course.classes.contains(&18) && second % SECONDS_BETWEEN_SIZES != 0 {
+            return;
+        }
         let series: BTreeSet<OccSymbol> = {
             let sandbox = self.parts.sandbox.borrow();
             let accounts = self.parts.members.iter().filter_map(|it| sandbox.account(it.number.as_str()));

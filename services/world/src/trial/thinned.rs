@@ -15,6 +15,7 @@ pub(super) struct Thinned {
     flatten: UtcNanos,
     pages: UtcNanos,
     close: UtcNanos,
+    settled: UtcNanos,
     calm: UtcNanos,
 }
 
@@ -27,6 +28,7 @@ impl Thinned {
             flatten: course.session.before_close(17),
             pages: course.session.before_close(6),
             close: course.session.close,
+            settled: course.session.close.plus(Duration::from_secs(300)),
             calm: course.calm_at,
         }
     }
@@ -38,7 +40,10 @@ impl Thinned {
         let is_cure = self.calm <= at && at <= self.calm.plus(Duration::from_secs(600));
         match what {
             Scheduled::PortfolioSync => minute.is_multiple_of(4),
-            Scheduled::Reconcile if self.close < at => true,
+            // The settlement is booked in the first minutes after the close, late facts in the later ones.
+            Scheduled::Reconcile if self.close < at => {
+                is_cure || at <= self.settled || minute.is_multiple_of(4)
+            }
             Scheduled::Reconcile if is_cure => true,
             Scheduled::Reconcile => minute.is_multiple_of(if is_busy { 4 } else { 16 }),
             Scheduled::FlatWatch => self.pages <= at || minute.is_multiple_of(4),

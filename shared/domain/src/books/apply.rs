@@ -313,11 +313,7 @@ fn merged(recorded: &Attempt, seen: &Attempt) -> Result<Attempt, Refusal> {
         quantity: recorded.quantity,
         price: seen.price,
         rung: seen.rung,
-        executed: if planted::is(Bug::QuantityShrinks) {
-            seen.executed
-        } else {
-            recorded.executed.max(seen.executed)
-        },
+        executed: recorded.executed.max(seen.executed),
         average: average(recorded, seen.executed, seen.average),
         marked_at: recorded.marked_at,
         repriced_at: seen.repriced_at,

@@ -25,7 +25,7 @@ pub fn closes_in(now: UtcNanos) -> Result<Date, NoCalendar> {
 }
 
 /// Clocks of processes may be this far apart.
-const CLOCKS_APART: Duration = Duration::from_secs(2);
+pub const CLOCKS_APART: Duration = Duration::from_secs(2);
 
 /// The message with which the flatten of an account starts at once: due by the clock of whoever looks for it, also where
 /// the one that wrote it is fast.

@@ -183,7 +183,8 @@ pub struct Latencies {
     pub accept: Duration,
     /// From `open`, or a change, to the first moment it can execute.
     pub fill: Duration,
-    /// From the placement until the order list shows it.
+    /// From the placement, an execution or the end of an order until the order list shows it. An order asked for by its
+    /// number shows them at once.
     pub list: Duration,
     /// From a cancel's request to its effect: a fill in between wins.
     pub cancel: Duration,

@@ -304,6 +304,7 @@ impl Sandbox {
         let now = self.now;
         self.unwatch(id);
         self.settle_claims(id, false);
+        self.changes(id);
         let Some(order) = self.orders.get_mut(&id) else { return };
         let held = order.status == Status::Held;
         order.status = status;

@@ -224,6 +224,7 @@ impl Sandbox {
                 (n, *quantity, *price, self.charge(&leg.instrument, *price, *quantity))
             })
             .collect();
+        self.changes(id);
         let Some(order) = self.orders.get_mut(&id) else { return };
         let mut filled = Vec::with_capacity(parts.len());
         for (n, quantity, price, fee) in traded {

@@ -162,6 +162,9 @@ pub struct Sandbox {
     /// Rows of orders that ended; written from the orders.
     #[serde(skip)]
     rows: RowCache,
+    /// Orders as the list shows them until it has caught up, and since when they are another.
+    #[serde(skip)]
+    before: BTreeMap<u64, (UtcNanos, Order)>,
 }
 
 /// A saved state that cannot be read.
@@ -213,6 +216,7 @@ impl Sandbox {
             audience: Audience::default(),
             greeks: GreeksCache::default(),
             rows: RowCache::default(),
+            before: BTreeMap::new(),
         };
         it.open_session(config.session);
         it

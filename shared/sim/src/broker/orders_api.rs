@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::time::at_new_york;
+use domain::time::{UtcNanos, at_new_york};
 use jiff::civil::Time;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Sandbox;
 use super::answer::Answer;
+use super::config::Latencies;
 use super::order::{Order, Status};
 use super::params::{Invalid, Params};
 use super::shape::{BracketRow, Listed, OrderRow, Row, Under, View};
@@ -79,10 +80,10 @@ impl Sandbox {
         };
         let skipped = page.saturating_sub(1).saturating_mul(limit);
         let ids = self.accounts.get(account).into_iter().flat_map(|it| &it.orders);
-        let orders = ids.filter_map(|id| self.orders.get(id)).filter(shown).skip(skipped).take(limit);
+        let orders = ids.filter_map(|id| self.as_listed(*id)).filter(shown).skip(skipped).take(limit);
         let ids: Vec<u64> = orders.map(|it| it.id).collect();
         self.write_rows(&ids, tags);
-        let orders: Vec<&Order> = ids.iter().filter_map(|id| self.orders.get(id)).collect();
+        let orders: Vec<&Order> = ids.iter().filter_map(|id| self.as_listed(*id)).collect();
         let known = |it: &Order| self.rows.of(it, tags).filter(|_| self.view(it, tags).executions);
         let written: Vec<Option<&RawValue>> = orders.iter().map(|it| known(it)).collect();
         let about: Vec<(String, Vec<(&Order, String)>)> = orders
@@ -100,10 +101,30 @@ impl Sandbox {
         Ok(Answer::json(&Under("orders", Listed::new("order", rows.collect()))))
     }
 
+    /// An order is about to execute or to end: until the list has caught up it shows the order as it was before.
+    pub(super) fn changes(&mut self, id: u64) {
+        let lags = self.rules.latencies.list > Latencies::USUAL.list;
+        let Some(order) = self.orders.get(&id).filter(|_| lags) else { return };
+        if self.before.get(&id).is_none_or(|it| !self.is_listed_late(it.0)) {
+            self.before.insert(id, (self.now, order.clone()));
+        }
+    }
+
+    /// Whether the list does not show yet what happened at `at`.
+    fn is_listed_late(&self, at: UtcNanos) -> bool {
+        self.now < at.plus(self.rules.latencies.list)
+    }
+
+    /// An order as the list shows it: what changed in the last moments is not there yet.
+    fn as_listed(&self, id: u64) -> Option<&Order> {
+        let before = self.before.get(&id).filter(|it| self.is_listed_late(it.0));
+        before.map(|it| &it.1).or_else(|| self.orders.get(&id))
+    }
+
     /// Writes the rows of those that ended, once.
     fn write_rows(&mut self, ids: &[u64], tags: bool) {
         for id in ids {
-            let Some(order) = self.orders.get(id) else { continue };
+            let Some(order) = self.as_listed(*id) else { continue };
             let is_still = !order.is_live() && !order.class.brackets() && self.view(order, tags).executions;
             if !is_still || self.rows.of(order, tags).is_some() {
                 continue;

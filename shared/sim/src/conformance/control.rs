@@ -184,8 +184,9 @@ async fn a_halted_market_stops_its_entries_and_marks_none_until_it_reopens<L: Le
     Ok(())
 }
 
-/// The accounts whose flatten waits, started at once for this session and due at `due`.
-async fn flattened<L: Ledger>(ledger: &L, due: UtcNanos) -> Result<Vec<AccountRef>, Broken> {
+/// The accounts whose flatten waits, started at once for this session at `at`, and due then by every clock.
+async fn flattened<L: Ledger>(ledger: &L, at: UtcNanos) -> Result<Vec<AccountRef>, Broken> {
+    let due = at.minus(domain::books::CLOCKS_APART);
     let rows = ledger.due_outbox(UtcNanos(i64::MAX), 1_000).await?;
     let mut accounts = Vec::new();
     for row in rows {
