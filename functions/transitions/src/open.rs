@@ -55,6 +55,11 @@ impl<L: Ledger, C: Clock> Transitions<'_, L, C> {
         if let Some(reason) = unusable(record, self.clock.now()) {
             return self.refuse_unusable(account, record, reason).await;
         }
+        // A family on trial or in quarantine is led like any other, and the "no" is kept; it is nobody's fault.
+        if !setup.facts.family.trades() {
+            let why = NoContract { reason: "family_not_active", considered: Vec::new() };
+            return Ok(Decided::refused(self.stood(account, record, None, &why)));
+        }
         let scopes = scopes_for(account.user, setup.kind.as_str(), setup.symbol, BROKER);
         let context = self.ledger.opening_context(account, setup.session, &scopes).await?;
         let chain = match record.chain {

@@ -9,7 +9,7 @@ use domain::intent::{Action, IntentState};
 use domain::market::{OptionQuote, Points};
 use domain::money::{Price, Side, TickGrid};
 use domain::ports::IntentView;
-use domain::setup::{SetupLevels, SetupState as S};
+use domain::setup::{FamilyStatus, SetupLevels, SetupState as S};
 use domain::symbol::Right;
 use domain::time::UtcNanos;
 use engine::pricing::{Inputs, price, years_between};
@@ -206,6 +206,23 @@ fn a_step_that_must_not_be_opens_nothing_is_recorded_with_its_reason_and_pages()
         assert!(rows.iter().any(|it| pages(&it.message)), "{reason}: {rows:?}");
         let sends = |it: &Message| matches!(it, Message::Step { .. });
         assert!(!rows.iter().any(|it| sends(&it.message)), "{reason}: {rows:?}");
+    }
+}
+
+#[test]
+fn of_a_family_that_is_quarantined_or_on_trial_no_intent_leaves_and_nobody_is_paged() {
+    for family in [FamilyStatus::Quarantined, FamilyStatus::Shadow] {
+        let bench = Bench::new();
+        let setup = bench.record_spoilt(&[S::Ready, S::Triggered], |it| it.setup.facts.family = family);
+        for sequence in 0..=2 {
+            bench.handle(setup, sequence, 0).unwrap();
+        }
+        let intents = bench.intents(0, setup);
+        let stands: Vec<_> = intents.iter().map(|it| (it.state, it.reason.as_str())).collect();
+        assert_eq!(stands, [(IntentState::Blocked, "family_not_active")]);
+        let rows = block_on(bench.ledger.due_outbox(at(23, 0, 0), 100)).unwrap().unwrap();
+        let moves = |it: &Message| matches!(it, Message::Step { .. } | Message::Alert { .. });
+        assert!(!rows.iter().any(|it| moves(&it.message)), "{rows:?}");
     }
 }
 

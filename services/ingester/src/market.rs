@@ -95,6 +95,9 @@ impl Market {
 
     /// Takes an event.
     pub fn push(&mut self, event: &MarketEvent, out: &mut Completed) {
+        if let MarketEvent::OptionQuote(series, quote) = event {
+            self.context.on_option_quote(series, quote);
+        }
         self.tape.push(event, &mut out.items);
         if !out.items.is_empty() {
             self.work(out);

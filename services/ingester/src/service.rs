@@ -70,7 +70,7 @@ pub(crate) async fn run(env: &Env) -> anyhow::Result<()> {
     };
     let streams = tokio::task::spawn_local(streams.follow_all());
 
-    let ran = match restore(&ledger, &profile, settings.quotes, &mut stop).await? {
+    let ran = match restore(&ledger, &profile, &settings.profile, settings.quotes, &mut stop).await? {
         Some(ingester) => {
             tracing::info!(source = profile.name, session = %profile.session.date, events = ingester.events(), "ready");
             let feed = Feed { source, peeked: None, over: false };
@@ -88,18 +88,18 @@ pub(crate) async fn run(env: &Env) -> anyhow::Result<()> {
 async fn restore(
     ledger: &Store,
     profile: &SourceProfile,
+    thresholds: &Profile,
     quotes: bool,
     stop: &mut Stop,
 ) -> anyhow::Result<Option<Ingester>> {
-    let thresholds = Profile::default();
     let mut backoff = Backoff::new(LEDGER_WAIT.0, LEDGER_WAIT.1);
     loop {
         match ledger.checkpoint(profile.session.date).await {
-            Ok(None) => return Ok(Some(Ingester::new(profile, &thresholds, quotes))),
+            Ok(None) => return Ok(Some(Ingester::new(profile, thresholds, quotes))),
             Ok(Some(bytes)) => {
                 // Generated and recorded sessions begin with their first event again.
                 let replay = Replay::FromStart;
-                return Ok(Some(Ingester::restore(&bytes, profile, &thresholds, quotes, replay)?));
+                return Ok(Some(Ingester::restore(&bytes, profile, thresholds, quotes, replay)?));
             }
             Err(error) => {
                 let wait = backoff.failed();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow};
 use domain::account::Switches;
 use domain::market::MarketSource;
+use engine::profile::{KNOWN, Profile};
 use ingester::sources::open_recorded;
 use jiff::civil::Date;
 use lambda_kit::clock::SystemClock;
@@ -79,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) broker_base: Option<String>,
     /// Whether quotes feed the bars.
     pub(crate) quotes: bool,
+    /// The thresholds of the detectors.
+    pub(crate) profile: Profile,
     /// End with standard input.
     pub(crate) lifeline: bool,
 }
@@ -94,9 +97,20 @@ impl Settings {
             switches: env.switches()?,
             broker_base: env.get("TRADIER_BASE_URL").map(str::to_owned),
             quotes: !off("MICROSTRUCTURE_QUOTES_ENABLED") && !off("ENABLE_L2_MICROSTRUCTURE"),
+            profile: profile(env.get("CLAXTON_PROFILE"))?,
             lifeline: env.get("CLAXTON_LIFELINE").is_some_and(|it| it.trim() == "stdin"),
         })
     }
+}
+
+/// The profile of a version; the first one where none is named.
+fn profile(version: Option<&str>) -> anyhow::Result<Profile> {
+    let Some(version) = version.map(str::trim).filter(|it| !it.is_empty()) else {
+        return Ok(Profile::default());
+    };
+    Profile::named(version).ok_or_else(|| {
+        anyhow!("CLAXTON_PROFILE={version:?}: no such profile; this build carries {}", KNOWN.join(" and "))
+    })
 }
 
 #[cfg(test)]
@@ -141,6 +155,14 @@ mod tests {
             assert!(settings(&[(name, "off")]).unwrap().quotes, "{name}");
         }
         assert!(settings(&[]).unwrap().quotes);
+    }
+
+    #[test]
+    fn the_profile_is_the_first_one_unless_another_is_named() {
+        assert_eq!(settings(&[]).unwrap().profile.version, "orb-v1");
+        assert_eq!(settings(&[("CLAXTON_PROFILE", "setups-v1")]).unwrap().profile, Profile::setups_v1());
+        let error = settings(&[("CLAXTON_PROFILE", "best-v9")]).unwrap_err().to_string();
+        assert!(error.contains("orb-v1 and setups-v1"), "{error}");
     }
 
     #[test]

@@ -1,11 +1,13 @@
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use domain::market::{MarketEvent, MarketSource, SourceProfile};
 use domain::ports::Ledger;
-use domain::setup::SetupState;
-use engine::profile::Profile;
+use domain::setup::{FamilyStatus, SetupKind, SetupState};
+use engine::context::{OiSource, Regime};
+use engine::profile::{Profile, Standing};
 use sim::ledger::MemLedger;
 use sim::market::{GeneratedSession, SessionSpec};
 
@@ -150,13 +152,17 @@ fn a_checkpoint_of_another_run_is_refused_and_says_what_to_do() {
 
 /// A recorded session, where its files lie beside the checkout.
 fn recorded(date: &str) -> Option<Ingester> {
+    recorded_by(date, &Profile::orb_v1())
+}
+
+fn recorded_by(date: &str, profile: &Profile) -> Option<Ingester> {
     let dir = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
     if !dir.exists() {
         println!("skipped: {} is not there", dir.display());
         return None;
     }
     let mut source = crate::sources::open_recorded(dir, date.parse().unwrap()).unwrap();
-    let mut ingester = Ingester::new(source.profile(), &Profile::orb_v1(), true);
+    let mut ingester = Ingester::new(source.profile(), profile, true);
     while let Some(event) = source.next_event().unwrap() {
         feed(&mut ingester, std::slice::from_ref(&event));
     }
@@ -189,4 +195,60 @@ fn a_day_of_spy_ticks_forms_setups_on_the_index_made_from_them() {
     let metrics = ingester.metrics();
     assert!(metrics.coverage_pct().is_some_and(|it| it > 60.0), "{metrics:?}");
     assert_eq!(metrics.tape.dropped.total(), 0);
+}
+
+/// Every family, with nothing in its way but its own gates and the market.
+fn every_family() -> Profile {
+    let mut profile = Profile { macro_floor: None, ..Profile::setups_v1() };
+    if let Some(families) = &mut profile.families {
+        let active = Standing::Fixed(FamilyStatus::Active);
+        families.governance.standings = SetupKind::ALL.into_iter().map(|it| (it, active)).collect();
+    }
+    profile
+}
+
+#[test]
+fn on_recorded_days_families_form_and_without_a_macro_calendar_none_triggers() {
+    for (date, kinds_min) in [("2013-10-07", 4), ("2021-01-04", 2)] {
+        let Some(ingester) = recorded_by(date, &every_family()) else { return };
+        let all = emissions(&ingester);
+        let kinds: BTreeSet<_> = all.iter().map(|it| it.record.setup.kind).collect();
+        assert!(kinds.len() >= kinds_min, "{date}: {kinds:?}");
+        assert!(all.iter().all(|it| it.record.transition.to != SetupState::Triggered), "{date}");
+        let ready = all.iter().filter(|it| it.record.transition.to == SetupState::Ready);
+        for it in ready {
+            let check = it.record.transition.gates.iter().find(|it| it.gate == "macro_window").unwrap();
+            assert_eq!(check.reason, "macro_calendar_missing");
+        }
+        let wider = ingester.market().context().wider().unwrap();
+        assert_eq!(wider.regime().regime, Regime::Unknown, "nobody told of the sessions before");
+        assert!(!wider.clusters().is_empty());
+        println!("{date}: {} steps, {kinds:?}, basis {:?}", all.len(), wider.basis());
+    }
+}
+
+#[test]
+fn with_every_family_a_generated_day_goes_on_the_same_from_any_checkpoint() {
+    let (source, events) = day(200_000);
+    let profile = every_family();
+    let mut whole = Ingester::new(&source, &profile, true);
+    feed(&mut whole, &events);
+    let mut ingester = Ingester::new(&source, &profile, true);
+    for part in events.chunks(20_011) {
+        feed(&mut ingester, part);
+        let waiting = emissions(&ingester);
+        let saved = ingester.checkpoint().unwrap();
+        let restored = Ingester::restore(&saved, &source, &profile, true, Replay::Live).unwrap();
+        assert_eq!(restored.market(), ingester.market());
+        assert!(waiting.len() <= emissions(&whole).len());
+        assert_eq!(
+            emissions(&whole)[..waiting.len()],
+            waiting[..],
+            "what was said is what the whole day says"
+        );
+    }
+    assert_eq!(ingester.market(), whole.market());
+    let gamma = whole.market().context().wider().unwrap().gamma().unwrap();
+    assert_eq!(gamma.zero_dte.source, OiSource::OiBaseline, "a chain without prints is the morning's");
+    assert!(gamma.zero_dte.rows.len() > 50, "{} series", gamma.zero_dte.rows.len());
 }

@@ -9,28 +9,88 @@ use crate::market::Points;
 use crate::symbol::{Right, Underlying};
 use crate::time::UtcNanos;
 
-/// Which detector found the setup.
+/// Which detector found the setup: its family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SetupKind {
     /// Break of the opening range, or the first pullback to it after a break.
     OrbBreakout,
+    /// Touch and rejection of a strong cluster of levels.
+    LevelTest,
+    /// Reclaim, loss or fade at VWAP and its bands.
+    Vwap,
+    /// An extreme of volume and range, then exhaustion.
+    VolumeClimax,
+    /// Dealers short of gamma at spot and at the strikes ahead.
+    GammaSqueeze,
+    /// Continuation of a trend from a pullback.
+    TrendPullback,
+    /// Fade of a band of two deviations in a range.
+    MeanReversion,
 }
 
 impl SetupKind {
+    /// Every family.
+    pub const ALL: [Self; 7] = [
+        Self::OrbBreakout,
+        Self::LevelTest,
+        Self::Vwap,
+        Self::VolumeClimax,
+        Self::GammaSqueeze,
+        Self::TrendPullback,
+        Self::MeanReversion,
+    ];
+
     /// The name in messages, rows and reports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OrbBreakout => "orb_breakout",
+            Self::LevelTest => "level_test",
+            Self::Vwap => "vwap",
+            Self::VolumeClimax => "volume_climax",
+            Self::GammaSqueeze => "gamma_squeeze",
+            Self::TrendPullback => "trend_pullback",
+            Self::MeanReversion => "mean_reversion",
         }
     }
 
     /// Reads a name.
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "orb_breakout" => Some(Self::OrbBreakout),
-            _ => None,
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// Whether a family's setups may become intents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FamilyStatus {
+    /// They do.
+    #[default]
+    Active,
+    /// Its rolling figures are under the floor: its setups are led to their end, so that it can recover, but none
+    /// becomes an intent.
+    Quarantined,
+    /// It is on trial: its setups are led to their end and none becomes an intent.
+    Shadow,
+}
+
+impl FamilyStatus {
+    /// Whether intents may follow.
+    pub const fn trades(self) -> bool {
+        matches!(self, Self::Active)
+    }
+
+    /// The name in rows and traces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Quarantined => "quarantined",
+            Self::Shadow => "shadow",
         }
+    }
+
+    const fn is_active(&self) -> bool {
+        self.trades()
     }
 }
 
@@ -206,6 +266,9 @@ pub struct TriggerFacts {
     pub aggressor_skew_at_trigger: Option<f64>,
     /// 0 to 100; absent while its inputs are.
     pub macro_alignment_score: Option<f64>,
+    /// What its family was then: of any other than an active one no intent follows.
+    #[serde(default, skip_serializing_if = "FamilyStatus::is_active")]
+    pub family: FamilyStatus,
 }
 
 /// A planned trade on an index.

@@ -12,6 +12,7 @@ pub mod flatten;
 pub mod gates;
 pub mod halt;
 pub mod indicators;
+pub mod macros;
 pub mod pricing;
 pub mod profile;
 pub mod protect;

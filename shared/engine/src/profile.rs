@@ -2,7 +2,14 @@
 //!
 //! A profile never changes once it is used; another set of thresholds is another version.
 
+mod families;
+
 use serde::{Deserialize, Serialize};
+
+pub use families::{
+    ContextRules, Families, GammaSqueeze, Governance, LevelTest, MeanReversion, RegimeRules, Shape, Standing,
+    Strengths, TrendPullback, VolumeClimax, VwapRules, Weights,
+};
 
 /// Every threshold the `orb_breakout` family is found and led by. Distances named `_atr` are multiples of ATR(14) on
 /// 1 min, those named `_r` multiples of the setup's `r_index`.
@@ -79,10 +86,14 @@ pub struct Profile {
     /// Macro alignment, at least, for a trigger; `None` where the profile does not apply the floor. `orb-v1` does not:
     /// it records the gate as skipped with `macro_inputs_missing`. With a floor, missing inputs block.
     pub macro_floor: Option<f64>,
+    /// The families beside `orb_breakout`, with the context they read and who of all families may trade; `None` where the
+    /// profile knows the breakout alone, which then trades.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub families: Option<Families>,
 }
 
 /// Every profile whose setups this build trades.
-pub const KNOWN: [&str; 1] = ["orb-v1"];
+pub const KNOWN: [&str; 2] = ["orb-v1", "setups-v1"];
 
 impl Profile {
     /// The first profile of the `orb_breakout` family.
@@ -122,7 +133,23 @@ impl Profile {
             session_cap_per_direction: 2,
             formed_cap: 64,
             macro_floor: None,
+            families: None,
         }
+    }
+
+    /// The first profile with every family. The breakout trades once its own figures hold; the others are on trial.
+    pub fn setups_v1() -> Self {
+        Self {
+            version: "setups-v1".to_owned(),
+            macro_floor: Some(40.0),
+            families: Some(Families::v1()),
+            ..Self::orb_v1()
+        }
+    }
+
+    /// The profile of a version that this build carries.
+    pub fn named(version: &str) -> Option<Self> {
+        [Self::orb_v1(), Self::setups_v1()].into_iter().find(|it| it.version == version)
     }
 }
 

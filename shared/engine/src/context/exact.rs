@@ -30,3 +30,31 @@ pub(crate) fn six_decimals(it: f64) -> f64 {
     let rounded = (it * 1e6).round() / 1e6;
     if rounded.is_finite() { rounded } else { 0.0 }
 }
+
+/// `#[serde(with = "exact::bits")]` for measurements that stand open in a value.
+pub(crate) mod bits {
+    use super::Exact;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(it: &f64, to: S) -> Result<S::Ok, S::Error> {
+        Exact(*it).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        Exact::deserialize(from).map(|it| it.0)
+    }
+}
+
+/// The same for those that may be missing.
+pub(crate) mod bits_or_none {
+    use super::Exact;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(it: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+        it.map(Exact).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+        Option::<Exact>::deserialize(from).map(|it| it.map(|it| it.0))
+    }
+}

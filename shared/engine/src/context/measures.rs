@@ -149,6 +149,8 @@ pub struct MicroFigures {
     pub coverage_pct: Option<f64>,
     /// Mean spread in basis points.
     pub spread_bps: Option<f64>,
+    /// Ask over bid size as the last second with prints left it.
+    pub size_ratio: Option<f64>,
 }
 
 impl MicroWindow {
@@ -162,15 +164,17 @@ impl MicroWindow {
         }
     }
 
-    pub(super) fn figures(&self) -> MicroFigures {
+    pub(super) fn figures(&self, from: UtcNanos) -> MicroFigures {
         let mut sum = Microbar::empty(UtcNanos::default());
-        self.seconds.iter().for_each(|it| absorb(&mut sum, it));
+        let seconds = || self.seconds.iter().filter(|it| it.ts_open >= from);
+        seconds().for_each(|it| absorb(&mut sum, it));
         MicroFigures {
-            seconds: self.seconds.iter().fold(0, |n, it| n + u32::from(it.ticks > 0)),
+            seconds: seconds().fold(0, |n, it| n + u32::from(it.ticks > 0)),
             imbalance: sum.bid_ask_imbalance().map(six_decimals),
             skew: sum.aggressor_skew().map(six_decimals),
             coverage_pct: sum.quote_coverage_pct().map(six_decimals),
             spread_bps: sum.avg_spread_bps().map(six_decimals),
+            size_ratio: sum.ask_bid_size_ratio().map(six_decimals),
         }
     }
 }

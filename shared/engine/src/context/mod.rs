@@ -3,25 +3,45 @@
 //!
 //! A value that serialises. What is missing is `None`, never 0.
 
+mod alignment;
+mod basis;
 mod exact;
+mod gamma;
+mod levels;
 mod measures;
+mod options;
 mod range;
+mod regime;
+mod wider;
 
 #[cfg(test)]
+mod option_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod value_tests;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::calendar::Session;
-use domain::market::{Points, PriorDay, SourceProfile};
-use domain::symbol::Underlying;
+use domain::market::{OptionQuote, Points, PriorDay, SourceProfile};
+use domain::symbol::{OccSymbol, Underlying};
 use domain::time::{NANOS_PER_SEC, UtcNanos};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use exact::six_decimals;
+pub use alignment::Alignment;
+pub use basis::{Basis, BasisReading};
+pub(crate) use exact::{Exact, six_decimals};
+pub use gamma::{GammaProfile, GammaReading, GammaRow, OiSource, StrikeGamma};
+pub use levels::{Cluster, Level, LevelInputs, LevelSource, Overnight, OvernightSource, clusters, levels};
 pub use measures::{Atr, MicroFigures, Pivot, Vwap, VwapBands};
+pub use options::{FlowReading, OptionBook, OptionPrint, Premium, SeriesState};
 pub use range::{OpeningRange, Range};
+pub use regime::{
+    HISTORY_DAYS, History, Mark, MinuteFigures, Regime, RegimeReading, Trail, figures_of_session,
+};
+pub use wider::{Beforehand, RANGES, Wider};
 
 use crate::bars::merge::Merge;
 use crate::bars::tape::{Second, TapeItem};
@@ -80,11 +100,20 @@ pub struct Context {
     pivot: Option<Pivot>,
     last: Option<LastValue>,
     proxy_close: Option<Points>,
+    /// What only the families beside the breakout read; absent where the profile has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wider: Option<Box<Wider>>,
 }
 
 impl Context {
     /// The context at the start of a session; `quotes` is the switch `MICROSTRUCTURE_QUOTES_ENABLED`.
     pub fn new(source: &SourceProfile, profile: &Profile, quotes: bool) -> Self {
+        Self::knowing(source, profile, quotes, Beforehand::default())
+    }
+
+    /// The same, with what is known before the day begins.
+    pub fn knowing(source: &SourceProfile, profile: &Profile, quotes: bool, beforehand: Beforehand) -> Self {
+        let wider = profile.families.as_ref().map(|_| Box::new(Wider::new(source, beforehand)));
         Self {
             profile: profile.clone(),
             session: source.session,
@@ -103,6 +132,7 @@ impl Context {
             pivot: None,
             last: None,
             proxy_close: None,
+            wider,
         }
     }
 
@@ -110,7 +140,12 @@ impl Context {
     pub fn apply(&mut self, item: &TapeItem) {
         match item {
             TapeItem::Second(second) if second.in_session => self.add(second),
-            TapeItem::Second(_) => {}
+            TapeItem::Second(second) => {
+                let before_open = second.ts_open < self.session.open;
+                if let Some(wider) = self.wider.as_mut().filter(|_| before_open) {
+                    wider.add_night(second.proxy.as_ref());
+                }
+            }
             TapeItem::FeedGap { symbol, .. } => _ = self.feeds.silent.insert(*symbol),
             TapeItem::Resumed { symbol, at } => {
                 self.feeds.silent.remove(symbol);
@@ -134,16 +169,17 @@ impl Context {
         let reach = i64::from(self.profile.micro_window_secs).saturating_mul(NANOS_PER_SEC);
         let reach = reach.max(self.resolution_ns);
         self.window.forget_before(UtcNanos(second.end().0.saturating_sub(reach)));
-        self.range.add(
-            &range::Standing {
-                ts_open: second.ts_open,
-                end: second.end(),
-                session_open: self.session.open,
-                index: index.as_ref(),
-                proxy: self.proxy.map(|_| self.proxy_close),
-            },
-            &self.profile,
-        );
+        let standing = range::Standing {
+            ts_open: second.ts_open,
+            end: second.end(),
+            session_open: self.session.open,
+            index: index.as_ref(),
+            proxy: self.proxy.map(|_| self.proxy_close),
+        };
+        self.range.add(&standing, &self.profile, self.profile.range_minutes);
+        if let (Some(wider), Some(families)) = (self.wider.as_mut(), self.profile.families.as_ref()) {
+            wider.add(second, &standing, self.proxy_close, &self.profile, &families.context);
+        }
         // The minute ends with its last second where that has a print, else with the first bar after it.
         let ended = second.index.as_ref().and_then(|it| self.minutes.push(it));
         let ended = ended.into_iter().chain(self.minutes.close(second.end()));
@@ -153,7 +189,40 @@ impl Context {
             let k = self.profile.pivot_bars as usize;
             let pivot = self.pivots.add(minute.ts_open, ohlc, k, second.ts_open);
             self.pivot = pivot.or(self.pivot);
+            if let (Some(wider), Some(families)) = (self.wider.as_mut(), self.profile.families.as_ref()) {
+                let end = wider::MinuteEnd {
+                    minute: minute.ts_open,
+                    ohlc,
+                    now: second.end(),
+                    open: self.session.open,
+                    vwap: self.vwap.bands(),
+                    atr: self.atr.value(),
+                    last: self.last,
+                    prior: self.prior_day.as_ref(),
+                    range: self.range.done(),
+                };
+                wider.end_minute(&end, &families.context);
+            }
         }
+    }
+
+    /// Takes a quote of an option.
+    pub fn on_option_quote(&mut self, series: &OccSymbol, quote: &OptionQuote) {
+        if let Some(wider) = &mut self.wider {
+            wider.option_quote(series, quote);
+        }
+    }
+
+    /// Takes a print of an option.
+    pub fn on_option_print(&mut self, series: &OccSymbol, print: &OptionPrint) {
+        if let Some(wider) = &mut self.wider {
+            wider.option_print(series, print);
+        }
+    }
+
+    /// What the families beside the breakout read; `None` where the profile has none.
+    pub fn wider(&self) -> Option<&Wider> {
+        self.wider.as_deref()
     }
 
     /// The profile it was built with.
@@ -228,6 +297,11 @@ impl Context {
 
     /// The proxy over the window (60 s).
     pub fn micro(&self) -> MicroFigures {
-        self.window.figures()
+        self.window.figures(UtcNanos(i64::MIN))
+    }
+
+    /// The proxy over the seconds from `from` on, as far as the window goes.
+    pub fn micro_since(&self, from: UtcNanos) -> MicroFigures {
+        self.window.figures(from)
     }
 }

@@ -74,9 +74,9 @@ impl OpeningRange {
         }
     }
 
-    pub(super) fn add(&mut self, at: &Standing<'_>, profile: &Profile) {
+    pub(super) fn add(&mut self, at: &Standing<'_>, profile: &Profile, minutes: u32) {
         if let Self::Waiting { ratios } = self
-            && let Some(range) = started(ratios, at, profile)
+            && let Some(range) = started(ratios, at, profile, minutes)
         {
             *self = Self::Building(range);
         }
@@ -92,10 +92,10 @@ impl OpeningRange {
 }
 
 /// Whether the range starts with this second.
-fn started(ratios: &mut Vec<i64>, at: &Standing<'_>, profile: &Profile) -> Option<Range> {
+fn started(ratios: &mut Vec<i64>, at: &Standing<'_>, profile: &Profile, minutes: u32) -> Option<Range> {
     let earliest = at.session_open.plus(Duration::from_secs(u64::from(profile.range_delay_secs)));
     let bar = at.index?;
-    let length = Duration::from_secs(u64::from(profile.range_minutes) * 60);
+    let length = Duration::from_secs(u64::from(minutes) * 60);
     let range = |from: UtcNanos, verified| Range {
         from,
         until: from.plus(length),

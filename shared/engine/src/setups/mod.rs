@@ -3,23 +3,41 @@
 //! Pure: state, a second's bars and the context in; steps out. [`SetupEngine`] is a value: saved after any second and
 //! restored, the rest of the day is identical. Time enters as the seconds' own times and by [`SetupEngine::pass_time`].
 
+mod climax;
+pub mod families;
 mod gates;
+mod level_test;
 mod life;
 mod orb;
+mod plan;
+mod planned;
+mod reversion;
+mod squeeze;
+mod trend;
+mod vwap;
 
+#[cfg(test)]
+mod day_tests;
+#[cfg(test)]
+mod family_tests;
+#[cfg(test)]
+mod rule_tests;
+#[cfg(test)]
+mod scene;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
-use domain::gate::GateCheck;
 use domain::market::{Ohlc, Points};
-use domain::setup::{Direction, Setup, SetupState, Transition};
+use domain::setup::{Direction, Setup, SetupKind, SetupState, Transition};
 use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
 use crate::bars::tape::Second;
 use crate::context::Context;
+use planned::{
+    Entry, Look, Marks, Planned, ahead, behind, beyond, deadline, entry_from, entry_until, extremes, minutes,
+    new_setup, outer_edge, part_of,
+};
 
 /// A step of a setup, with the setup after it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,47 +46,6 @@ pub struct Step {
     pub setup: Setup,
     /// The step.
     pub transition: Transition,
-}
-
-/// Which of the family's two entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Entry {
-    /// The break of the opening range.
-    Break,
-    /// The first pullback to the edge after a break.
-    Pullback,
-}
-
-impl Entry {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Break => "break",
-            Self::Pullback => "pullback",
-        }
-    }
-}
-
-/// A setup that has not ended, with what only the engine needs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Planned {
-    setup: Setup,
-    entry: Entry,
-    /// The edge of the opening range it is about.
-    edge: Points,
-    /// ATR when it became ready; its distances stay fixed from then on.
-    atr: Points,
-    /// Since when every close was beyond the edge.
-    beyond_since: Option<UtcNanos>,
-    /// A pullback's extreme against the direction.
-    extreme: Option<Points>,
-    /// The index value at the trigger.
-    trigger: Option<Points>,
-    /// The gates as they stood at the last look.
-    gates: Vec<GateCheck>,
-    /// How long its timers stood still, in halts.
-    #[serde(default)]
-    paused: Duration,
 }
 
 /// What one direction remembers.
@@ -82,7 +59,22 @@ struct Side {
     triggered: u32,
 }
 
-/// The lifecycle engine with its detector.
+/// What a family beside the breakout remembers of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Memory {
+    kind: SetupKind,
+    direction: Direction,
+    /// Price was where the next setup may form from.
+    armed: bool,
+    /// Price was inside the bands since the last fade.
+    inside: bool,
+    /// The last minute looked at, since the open.
+    minute: Option<i64>,
+    /// Setups triggered this session.
+    triggered: u32,
+}
+
+/// The lifecycle engine with its detectors.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SetupEngine {
     planned: Vec<Planned>,
@@ -97,27 +89,23 @@ pub struct SetupEngine {
     /// Since when the market stands, and timers with it.
     #[serde(default)]
     halted_since: Option<UtcNanos>,
+    /// By family and direction, in the order of [`plan::DETECTORS`].
+    #[serde(default)]
+    memory: Vec<Memory>,
+    /// Setups of families that trade, triggered this session.
+    #[serde(default)]
+    entries: u32,
 }
 
-/// What one second shows the setups.
-#[derive(Clone, Copy)]
-struct Look<'a> {
-    /// Start of the second.
-    bar: UtcNanos,
-    /// Its end: when what happened in it is known.
-    at: UtcNanos,
-    ohlc: Ohlc,
-    ctx: &'a Context,
-    implied: Option<Points>,
-}
-
-/// What counts against a direction's caps.
+/// What counts against the caps of a family and direction.
 #[derive(Clone, Copy)]
 struct Caps {
     /// Triggered and not ended.
     live: u32,
     /// Triggered this session.
     triggered: u32,
+    /// The most of these there may be.
+    session_cap: u32,
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::Long, Direction::Short];
@@ -147,6 +135,7 @@ impl SetupEngine {
         self.bar = second.ts_open;
         let look = Look { bar: second.ts_open, at: second.end(), ohlc, ctx, implied: self.implied };
         orb::form(self, &look, &mut steps);
+        plan::form(self, &look, &mut steps);
         for i in 0..self.planned.len() {
             self.work(i, &look, &mut steps);
         }
@@ -234,17 +223,25 @@ impl SetupEngine {
 
     /// Takes the setup at `i` through the second.
     fn work(&mut self, i: usize, look: &Look<'_>, steps: &mut Vec<Step>) {
-        let Some(direction) = self.planned.get(i).map(|it| it.setup.direction) else { return };
-        let live = |it: &&Planned| it.setup.direction == direction && it.setup.state.is_live();
+        let Some((kind, direction)) = self.planned.get(i).map(|it| (it.setup.kind, it.setup.direction))
+        else {
+            return;
+        };
+        let live = |it: &&Planned| it.is_of(kind, direction) && it.setup.state.is_live();
         let live = u32::try_from(self.planned.iter().filter(live).count()).unwrap_or(u32::MAX);
-        let caps = Caps { live, triggered: self.side(direction).triggered };
+        let triggered = self.triggered(kind, direction);
+        let caps = Caps { live, triggered, session_cap: self.session_cap(look.ctx) };
         let Some(it) = self.planned.get_mut(i) else { return };
         match it.setup.state {
             SetupState::Forming | SetupState::Ready => {
-                orb::work(caps, it, look, steps);
+                match plan::detector(kind) {
+                    None => orb::work(caps, it, look, steps),
+                    Some(detector) => plan::work(detector, caps, it, look, steps),
+                }
                 if it.setup.state == SetupState::Triggered {
-                    let side = self.side_mut(direction);
-                    side.triggered = side.triggered.saturating_add(1);
+                    let trades = it.setup.facts.family.trades();
+                    self.entries = self.entries.saturating_add(u32::from(trades));
+                    self.count_trigger(kind, direction);
                 }
             }
             SetupState::Triggered | SetupState::T1Hit => life::lead(it, look, steps),
@@ -256,9 +253,41 @@ impl SetupEngine {
         }
     }
 
-    /// Whether a setup of a direction that has not ended is such.
-    fn holds(&self, direction: Direction, such: impl Fn(&Planned) -> bool) -> bool {
-        self.planned.iter().any(|it| it.setup.direction == direction && such(it))
+    /// The most setups of a family and direction in a session: the profile's cap, or its share of all entries, the next one
+    /// included, where that is more.
+    fn session_cap(&self, ctx: &Context) -> u32 {
+        let profile = ctx.profile();
+        let share = profile.families.as_ref().map_or(0.0, |it| it.session_share);
+        let entries = f64::from(self.entries.saturating_add(1));
+        profile.session_cap_per_direction.max((share * entries).floor() as u32)
+    }
+
+    /// Setups of a family and direction triggered this session.
+    fn triggered(&self, kind: SetupKind, direction: Direction) -> u32 {
+        match plan::detector(kind) {
+            None => self.side(direction).triggered,
+            Some(_) => self.remembered(kind, direction).map_or(0, |it| it.triggered),
+        }
+    }
+
+    fn count_trigger(&mut self, kind: SetupKind, direction: Direction) {
+        if plan::detector(kind).is_none() {
+            let side = self.side_mut(direction);
+            side.triggered = side.triggered.saturating_add(1);
+        } else if let Some(it) =
+            self.memory.iter_mut().find(|it| (it.kind, it.direction) == (kind, direction))
+        {
+            it.triggered = it.triggered.saturating_add(1);
+        }
+    }
+
+    fn remembered(&self, kind: SetupKind, direction: Direction) -> Option<&Memory> {
+        self.memory.iter().find(|it| (it.kind, it.direction) == (kind, direction))
+    }
+
+    /// Whether a setup of a family and direction that has not ended is such.
+    fn holds(&self, kind: SetupKind, direction: Direction, such: impl Fn(&Planned) -> bool) -> bool {
+        self.planned.iter().any(|it| it.is_of(kind, direction) && such(it))
     }
 
     fn side(&self, direction: Direction) -> &Side {
@@ -277,88 +306,5 @@ impl SetupEngine {
 
     fn forget_ended(&mut self) {
         self.planned.retain(|it| !it.setup.state.is_terminal());
-    }
-}
-
-/// When a setup ends for want of time, and why. In a halt its own timers stand; the session ends all the same.
-fn deadline(it: &Planned, ctx: &Context, is_halted: bool) -> (UtcNanos, &'static str) {
-    let (setup, profile) = (&it.setup, ctx.profile());
-    let session_end = (ctx.session().before_close(profile.session_end_minutes), "session_end");
-    let own = match (setup.state, setup.triggered_at) {
-        (SetupState::Forming | SetupState::Ready, _) => (setup.valid_until, "valid_until"),
-        (SetupState::Triggered, Some(at)) => (at.plus(minutes(profile.hold_max_minutes)), "hold_max"),
-        _ => session_end,
-    };
-    let own = (own.0.plus(it.paused), own.1);
-    // At the same instant the session's end is the reason: it writes no intent.
-    if is_halted || session_end.0 <= own.0 { session_end } else { own }
-}
-
-fn minutes(n: u32) -> Duration {
-    Duration::from_secs(u64::from(n) * 60)
-}
-
-/// `part` of a distance, rounded to 1/10,000 point.
-fn part_of(distance: Points, part: f64) -> Points {
-    Points((distance.0 as f64 * part).round() as i64)
-}
-
-/// `from` moved by `distance` in the direction.
-fn ahead(direction: Direction, from: Points, distance: Points) -> Points {
-    from.plus(Points(distance.0.saturating_mul(direction.sign())))
-}
-
-/// `from` moved by `distance` against the direction.
-fn behind(direction: Direction, from: Points, distance: Points) -> Points {
-    from.minus(Points(distance.0.saturating_mul(direction.sign())))
-}
-
-/// The bar's extremes, first the one in the direction, then the one against it.
-fn extremes(direction: Direction, bar: &Ohlc) -> (Points, Points) {
-    match direction {
-        Direction::Long => (bar.high, bar.low),
-        Direction::Short => (bar.low, bar.high),
-    }
-}
-
-impl Planned {
-    /// Takes a step: the setup changes and the step is told, with the gates as they stood.
-    fn step(
-        &mut self,
-        to: SetupState,
-        at: UtcNanos,
-        price: Points,
-        reason: &str,
-        bar: UtcNanos,
-        steps: &mut Vec<Step>,
-    ) {
-        let from = self.setup.state;
-        self.setup.state = to;
-        self.setup.sequence = self.setup.sequence.saturating_add(1);
-        self.tell(Some(from), at, price, reason, bar, steps);
-    }
-
-    fn tell(
-        &self,
-        from: Option<SetupState>,
-        ts: UtcNanos,
-        price: Points,
-        reason: &str,
-        bar: UtcNanos,
-        steps: &mut Vec<Step>,
-    ) {
-        let setup = self.setup.clone();
-        let transition = Transition {
-            setup: setup.id,
-            sequence: setup.sequence,
-            from,
-            to: setup.state,
-            ts,
-            price,
-            reason: reason.to_owned(),
-            bar,
-            gates: self.gates.clone(),
-        };
-        steps.push(Step { setup, transition });
     }
 }

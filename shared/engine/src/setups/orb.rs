@@ -11,14 +11,12 @@
 //! - back inside the edge by `invalid_r`: invalidated. Beyond the zone by `missed_r`, or less than half an R from T1:
 //!   missed.
 
-use domain::ids::SetupId;
 use domain::market::Points;
-use domain::setup::{Direction, Setup, SetupKind, SetupLevels, SetupState, TriggerFacts};
-use domain::time::UtcNanos;
+use domain::setup::{Direction, SetupKind, SetupLevels, SetupState};
 
 use super::{
-    Caps, DIRECTIONS, Entry, Look, Planned, SetupEngine, Step, ahead, behind, extremes, gates, minutes,
-    part_of,
+    Caps, DIRECTIONS, Entry, Look, Planned, SetupEngine, Step, ahead, behind, beyond, entry_from,
+    entry_until, extremes, gates, minutes, new_setup, outer_edge, part_of,
 };
 use crate::context::{Context, Range};
 
@@ -32,19 +30,22 @@ pub(super) fn form(engine: &mut SetupEngine, look: &Look<'_>, steps: &mut Vec<St
         let inside = !direction.reached(price, edge);
         let near = direction.reached(price, behind(direction, edge, part_of(atr, profile.approach_atr)));
         let departed = direction.reached(price, ahead(direction, edge, part_of(atr, profile.departure_atr)));
-        let breaking = engine.holds(direction, |it| it.entry == Entry::Break || it.setup.state.is_live());
-        let live = engine.holds(direction, |it| it.setup.state.is_live());
+        let kind = SetupKind::OrbBreakout;
+        let breaking =
+            engine.holds(kind, direction, |it| it.entry == Entry::Break || it.setup.state.is_live());
+        let live = engine.holds(kind, direction, |it| it.setup.state.is_live());
+        let session_cap = engine.session_cap(look.ctx);
         let side = engine.side_mut(direction);
         // A setup's own time inside the range does not arm the next one.
         side.break_armed |= inside && !breaking;
         side.pullback_armed |= inside;
         let (breaks, pulls) = (side.break_armed && near, side.pullback_armed && departed);
         let open = look.at >= entry_from(look.ctx) && look.at < entry_until(look.ctx);
-        if !open || live || side.triggered >= profile.session_cap_per_direction {
+        if !open || live || side.triggered >= session_cap {
             continue;
         }
         for (wanted, entry, anchor) in [(breaks, Entry::Break, edge), (pulls, Entry::Pullback, price)] {
-            let taken = engine.holds(direction, |it| it.entry == entry);
+            let taken = engine.holds(kind, direction, |it| it.entry == entry);
             if !wanted || taken || engine.formed >= profile.formed_cap {
                 continue;
             }
@@ -53,9 +54,10 @@ pub(super) fn form(engine: &mut SetupEngine, look: &Look<'_>, steps: &mut Vec<St
             engine.planned.push(it);
             engine.formed = engine.formed.saturating_add(1);
             let side = engine.side_mut(direction);
-            match entry {
-                Entry::Break => side.break_armed = false,
-                Entry::Pullback => side.pullback_armed = false,
+            if entry == Entry::Pullback {
+                side.pullback_armed = false;
+            } else {
+                side.break_armed = false;
             }
         }
     }
@@ -65,7 +67,7 @@ pub(super) fn form(engine: &mut SetupEngine, look: &Look<'_>, steps: &mut Vec<St
 pub(super) fn work(caps: Caps, it: &mut Planned, look: &Look<'_>, steps: &mut Vec<Step>) {
     let direction = it.setup.direction;
     let (price, profile) = (look.ohlc.close, look.ctx.profile());
-    note_progress(it, look);
+    it.note_progress(look);
     if it.setup.state == SetupState::Forming && !becomes_ready(caps, it, look, steps) {
         return;
     }
@@ -79,28 +81,8 @@ pub(super) fn work(caps: Caps, it: &mut Planned, look: &Look<'_>, steps: &mut Ve
     } else if beyond(direction, price, outer) || beyond(direction, price, near_t1) {
         it.step(SetupState::Missed, look.at, price, "left_without_entry", look.bar, steps);
     } else if domain::gate::first_block(&it.gates).is_none() {
-        let micro = look.ctx.micro();
-        it.setup.triggered_at = Some(look.at);
-        it.setup.facts = TriggerFacts {
-            bid_ask_imbalance_at_trigger: micro.imbalance,
-            aggressor_skew_at_trigger: micro.skew,
-            macro_alignment_score: None,
-        };
-        it.trigger = Some(price);
-        it.step(SetupState::Triggered, look.at, price, it.entry.as_str(), look.bar, steps);
+        it.trigger(look, steps);
     }
-}
-
-/// Keeps how long price has been beyond the edge and how far a pullback went.
-fn note_progress(it: &mut Planned, look: &Look<'_>) {
-    let direction = it.setup.direction;
-    it.beyond_since =
-        if direction.reached(look.ohlc.close, it.edge) { it.beyond_since.or(Some(look.bar)) } else { None };
-    let (_, worst) = extremes(direction, &look.ohlc);
-    it.extreme = Some(match it.extreme {
-        Some(old) if direction.reached(worst, old) => old,
-        _ => worst,
-    });
 }
 
 /// Whether a forming setup is complete with this second; fixes its levels if so.
@@ -111,14 +93,11 @@ fn becomes_ready(caps: Caps, it: &mut Planned, look: &Look<'_>, steps: &mut Vec<
     let levels = levels(range, atr, direction, look.ctx);
     it.setup.levels = levels;
     it.atr = atr;
-    let ready = match it.entry {
-        Entry::Break => {
-            direction.reached(price, ahead(direction, it.edge, part_of(atr, profile.break_buffer_atr)))
-        }
-        Entry::Pullback => {
-            let (_, worst) = extremes(direction, &look.ohlc);
-            direction.reached(outer_edge(&levels, direction), worst)
-        }
+    let ready = if it.entry == Entry::Pullback {
+        let (_, worst) = extremes(direction, &look.ohlc);
+        direction.reached(outer_edge(&levels, direction), worst)
+    } else {
+        direction.reached(price, ahead(direction, it.edge, part_of(atr, profile.break_buffer_atr)))
     };
     if ready {
         let waits_until = look.at.plus(minutes(profile.ready_minutes));
@@ -137,43 +116,9 @@ fn planned(
     entry: Entry,
     anchor: Points,
 ) -> Planned {
-    let (ctx, kind) = (look.ctx, SetupKind::OrbBreakout);
-    let session = ctx.session().date;
-    let id = SetupId::of(&[
-        session.to_string().as_bytes(),
-        ctx.symbol().as_str().as_bytes(),
-        kind.as_str().as_bytes(),
-        direction.as_str().as_bytes(),
-        &look.bar.0.to_le_bytes(),
-        &anchor.0.to_le_bytes(),
-    ]);
-    let setup = Setup {
-        id,
-        session,
-        symbol: ctx.symbol(),
-        kind,
-        profile: ctx.profile().version.clone(),
-        direction,
-        state: SetupState::Forming,
-        sequence: 0,
-        levels: levels(range, atr, direction, ctx),
-        valid_until: entry_until(ctx),
-        formed_at: look.at,
-        triggered_at: None,
-        facts: TriggerFacts::default(),
-        trailing_stop_path: Vec::new(),
-    };
-    Planned {
-        setup,
-        entry,
-        edge: edge_of(range, direction),
-        atr,
-        beyond_since: None,
-        extreme: None,
-        trigger: None,
-        gates: Vec::new(),
-        paused: std::time::Duration::ZERO,
-    }
+    let levels = levels(range, atr, direction, look.ctx);
+    let setup = new_setup(look, SetupKind::OrbBreakout, direction, anchor, levels);
+    Planned::new(setup, entry, edge_of(range, direction), atr)
 }
 
 fn levels(range: &Range, atr: Points, direction: Direction, ctx: &Context) -> SetupLevels {
@@ -200,28 +145,4 @@ fn edge_of(range: &Range, direction: Direction) -> Points {
         Direction::Long => range.high,
         Direction::Short => range.low,
     }
-}
-
-/// The zone's edge away from the range.
-pub(super) fn outer_edge(levels: &SetupLevels, direction: Direction) -> Points {
-    match direction {
-        Direction::Long => levels.zone_high,
-        Direction::Short => levels.zone_low,
-    }
-}
-
-fn beyond(direction: Direction, a: Points, b: Points) -> bool {
-    a != b && direction.reached(a, b)
-}
-
-/// The first instant of an entry.
-pub(super) fn entry_from(ctx: &Context) -> UtcNanos {
-    ctx.session().open.plus(minutes(ctx.profile().entry_from_minutes))
-}
-
-/// No entry from here on.
-pub(super) fn entry_until(ctx: &Context) -> UtcNanos {
-    let profile = ctx.profile();
-    let by_hours = ctx.session().open.plus(minutes(profile.entry_until_minutes));
-    by_hours.min(ctx.session().before_close(profile.entry_stop_before_close_minutes))
 }
