@@ -252,3 +252,26 @@ fn with_every_family_a_generated_day_goes_on_the_same_from_any_checkpoint() {
     assert_eq!(gamma.zero_dte.source, OiSource::OiBaseline, "a chain without prints is the morning's");
     assert!(gamma.zero_dte.rows.len() > 50, "{} series", gamma.zero_dte.rows.len());
 }
+
+#[test]
+fn what_the_breakout_says_by_its_first_profile_stays_as_it_was() {
+    let mut found = Vec::new();
+    for seed in [5, 7, 11, 12] {
+        let mut source = GeneratedSession::new(&SessionSpec::of_seed(seed)).unwrap();
+        let mut ingester = Ingester::new(source.profile(), &Profile::orb_v1(), true);
+        while let Some(event) = source.next_event().unwrap() {
+            feed(&mut ingester, std::slice::from_ref(&event));
+        }
+        ingester.finish();
+        let steps: Vec<_> = ingester.emissions().map(|it| it.record.clone()).collect();
+        let text = serde_json::to_vec(&steps).unwrap();
+        found.push((seed, steps.len(), domain::ids::SetupId::of(&[&text]).to_string()));
+    }
+    let expected = [
+        (5, 9, "20stujuc73hzv7prsnukfrtsp2"),
+        (7, 12, "pfgu7ww0md81rh9bhc78jf9xt6"),
+        (11, 6, "5qgcx9wdk8bdfvmrylqkrcgcx2"),
+        (12, 10, "sxvmfyz6fmpxj9273xphpqvk04"),
+    ];
+    assert_eq!(found.iter().map(|it| (it.0, it.1, it.2.as_str())).collect::<Vec<_>>(), expected);
+}
