@@ -212,18 +212,10 @@ fn tag<A>(pass: &Pass<'_, A>, opening: IntentId, at: UtcNanos) -> OrderTag {
 }
 
 /// A noted structure less what its flatten closed since the note was written.
-pub(crate) fn since_noted<A>(
-    pass: &Pass<'_, A>,
-    noted: NotedCombo,
-    orders: &[BrokerOrder],
-    at: UtcNanos,
-) -> NotedCombo {
-    let id = combo_flatten_id(pass.session.date, pass.account.account, noted.opening);
-    let since = orders.iter().filter(|it| plan::is_since(it, id, at));
-    let closed: Vec<_> = since.flat_map(|it| &it.legs).filter(|leg| !leg.opens).collect();
+pub(crate) fn since_noted<A>(pass: &Pass<'_, A>, noted: NotedCombo, seen: &Seen, at: UtcNanos) -> NotedCombo {
+    let name = combo_flatten_id(pass.session.date, pass.account.account, noted.opening);
     let left = |(leg, held): (&ComboLeg, &u32)| {
-        let of_leg = closed.iter().filter(|it| it.series == leg.series);
-        of_leg.fold(*held, |left, it| left.saturating_sub(it.executed))
+        plan::left_of_note(&leg.series, *held, (&[name], at), &seen.orders, &seen.positions)
     };
     let held = noted.terms.legs().iter().zip(&noted.held).map(left).collect();
     NotedCombo { held, ..noted }

@@ -341,10 +341,15 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         Ok(match self.notes.get(&pass.account).await {
             Ok(Some(note)) => {
                 let noted = note.structures.into_iter().filter(|it| combos::is_due(pass, it));
-                let structures = noted.map(|it| combos::since_noted(pass, it, &seen.orders, note.at));
+                let structures = noted.map(|it| combos::since_noted(pass, it, seen, note.at));
                 let structures = structures.collect();
-                let owned =
-                    plan::since_noted(pass.account.account, &pass.session, note.owned, &seen.orders, note.at);
+                let left = |(series, noted): (OccSymbol, u32)| {
+                    let names = plan::intents_of(pass.account.account, &pass.session, &series);
+                    let since = (names.as_slice(), note.at);
+                    let left = plan::left_of_note(&series, noted, since, &seen.orders, &seen.positions);
+                    (left > 0).then_some((series, left))
+                };
+                let owned = note.owned.into_iter().filter_map(left).collect();
                 let wanted = pass.at_once || note.flatten;
                 Ours { owned, structures, include_foreign, wanted, is_noted: true }
             }

@@ -414,7 +414,8 @@ impl Attempt {
         if executed > self.quantity {
             return Err(AttemptError::Overfilled { executed, quantity: self.quantity });
         }
-        let executed = executed.max(self.executed);
+        let said = executed;
+        let executed = said.max(self.executed);
         let working = if executed > 0 { S::PartiallyFilled } else { S::Working };
         let state = match status {
             BrokerStatus::Filled => S::Filled,
@@ -426,9 +427,11 @@ impl Attempt {
         };
         // `filled` before its quantity is populated (TRADIER.md 13.1): all of it executed, the price comes later.
         let executed = if status == BrokerStatus::Filled { self.quantity } else { executed };
-        // An average is of what had executed when it was said: more executed and no word of it, and there is none.
+        // An average is of what had executed when it was said: more executed and no word of it, and there is none. A list
+        // that lags says one of fewer; one without a quantity says it of all.
+        let is_of_all = said == executed || (said == 0 && status == BrokerStatus::Filled);
         let is_same = executed == self.executed || crate::planted::is(crate::planted::Bug::AverageKept);
-        let average = average.or(self.average.filter(|_| is_same));
+        let average = average.filter(|_| is_of_all).or(self.average.filter(|_| is_same));
         Ok(Self { state, broker_order: Some(id), executed, average, ..self.clone() })
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::account::{Switches, UserSettings};
+use domain::books::CLOCKS_APART;
 use domain::calendar::{Session, last_trade};
 use domain::ids::{AccountId, AttemptNo, BrokerOrderId, IntentId, OrderTag};
 use domain::intent::{Action, Origin, intent_id};
@@ -72,23 +73,34 @@ pub fn owned_by_orders(orders: &[BrokerOrder]) -> Vec<(OccSymbol, u32)> {
     sum(ours.flat_map(|it| &it.legs).map(|leg| (leg.series, leg.side.sign() * i64::from(leg.executed))))
 }
 
-/// Contracts of ours by series, from the note of `at`, less what this session's flatten sold since: its own closes are not
-/// noted.
-pub fn since_noted(
-    account: AccountId,
-    session: &Session,
-    noted: Vec<(OccSymbol, u32)>,
+/// What is left of `noted` contracts of a series: less what this session's flatten, which goes by `names`, closed since the
+/// note of `at`, as its own closes are not noted.
+///
+/// Whether a close of the seconds around the note is in it, clocks that differ do not tell. The broker does: as long as it
+/// shows no more than may be left, all it shows is ours; beyond that something was opened by hand, and what is surely left
+/// counts.
+pub fn left_of_note(
+    series: &OccSymbol,
+    noted: u32,
+    (names, at): (&[IntentId], UtcNanos),
     orders: &[BrokerOrder],
-    at: UtcNanos,
-) -> Vec<(OccSymbol, u32)> {
-    let mut sold = Vec::new();
-    for (series, _) in &noted {
-        let ids = intents_of(account, session, series);
-        let since = orders.iter().filter(|it| ids.iter().any(|id| is_since(it, *id, at)));
-        let since = since.flat_map(|it| &it.legs);
-        sold.extend(since.filter(|it| it.series == *series && !it.opens).map(|it| (*series, it.executed)));
+    positions: &[BrokerPosition],
+) -> u32 {
+    let closes = || orders.iter().filter(|it| it.tag.is_some_and(|tag| names.contains(&tag.intent)));
+    let less = |is_since: &dyn Fn(&BrokerOrder) -> bool| {
+        let legs = closes().filter(|it| is_since(it)).flat_map(|it| &it.legs);
+        let closed = legs.filter(|it| it.series == *series && !it.opens);
+        closed.fold(noted, |left, it| left.saturating_sub(it.executed))
+    };
+    let (surely_after, not_before) = (at.plus(CLOCKS_APART), at.minus(CLOCKS_APART));
+    let most = less(&|it| it.created_at.is_none_or(|it| it > surely_after));
+    let shown: u64 =
+        positions.iter().filter(|it| it.series == *series).map(|it| it.quantity.unsigned_abs()).sum();
+    if shown <= u64::from(most) {
+        most
+    } else {
+        less(&|it| it.changed_at.or(it.created_at).is_none_or(|it| it > not_before))
     }
-    less(noted, &sold)
 }
 
 /// What is left of `owned` without `sold`.
@@ -112,12 +124,6 @@ pub fn intent_of(account: AccountId, session: &Session, series: &OccSymbol, roun
 /// Every name that a session's closes of one series may go by.
 pub fn intents_of(account: AccountId, session: &Session, series: &OccSymbol) -> Vec<IntentId> {
     (0..ROUNDS).map(|round| intent_of(account, session, series, round)).collect()
-}
-
-/// Whether an order is one of `intent` that was sent after `at`.
-pub fn is_since(order: &BrokerOrder, intent: IntentId, at: UtcNanos) -> bool {
-    let is_of = order.tag.is_some_and(|tag| tag.intent == intent);
-    is_of && order.created_at.is_none_or(|it| it > at)
 }
 
 fn sum(parts: impl Iterator<Item = (OccSymbol, i64)>) -> Vec<(OccSymbol, u32)> {

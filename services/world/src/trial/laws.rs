@@ -112,7 +112,7 @@ struct Seen {
     held: BTreeMap<(usize, OccSymbol), Held>,
     /// What our orders brought each account, charges taken.
     flows: BTreeMap<usize, Usd>,
-    /// What somebody sold by hand.
+    /// What somebody sold by hand, or bought back of what we are short.
     by_hand: BTreeSet<(usize, OccSymbol)>,
     /// Tasks whose connection to the books broke.
     broken: BTreeSet<u64>,

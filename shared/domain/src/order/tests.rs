@@ -62,6 +62,11 @@ fn an_average_is_kept_for_the_quantity_it_was_said_with_and_for_no_other() {
     assert_eq!(one.apply(&of(1, None)).unwrap().average, average, "said before, and nothing more executed");
     // The status shows before the price: what two more cost is not known yet.
     assert_eq!(one.apply(&of(3, None)).unwrap().average, None);
+    // A list that lags speaks of fewer than have executed: its average is not theirs.
+    let two = one.apply(&of(2, None)).unwrap();
+    assert_eq!((two.executed, two.average), (2, None));
+    let behind = two.apply(&of(1, average)).unwrap();
+    assert_eq!((behind.executed, behind.average), (2, None));
     assert_eq!(one.apply(&seen(BrokerStatus::Filled, 1)).unwrap().average, None);
 }
 

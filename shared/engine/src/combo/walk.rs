@@ -20,6 +20,8 @@ pub const WINDOW: Duration = Duration::from_secs(120);
 const PACE: Duration = Duration::from_secs(10);
 /// Time between two urgent ones.
 const URGENT_PACE: Duration = Duration::from_secs(2);
+/// Time between two looks at a close that can go no further.
+const REST: Duration = Duration::from_secs(15);
 /// How long before the end of its trading a patient close goes faster, and how fast then.
 const FASTER: [(Duration, Duration); 2] = [
     (Duration::from_secs(10 * 60), Duration::from_secs(2)),
@@ -166,7 +168,7 @@ pub fn first(terms: &Terms, quote: &NetQuote, now: UtcNanos) -> Next {
 /// The limit after `last` (its net, its rung, when it moved there), or the same one while its time is not up.
 pub fn next(terms: &Terms, last: (Net, u16, UtcNanos), quote: &NetQuote, now: UtcNanos) -> Next {
     let (net, rung, moved_at) = last;
-    let due = moved_at.plus(pace(terms, now));
+    let due = moved_at.plus(pace_at(terms, net, now));
     if now < due && over(terms, now).is_none() {
         return Next::Rung(Rung { net, rung, due: capped(terms, due) });
     }
@@ -195,7 +197,19 @@ fn step(terms: &Terms, quote: &NetQuote, now: UtcNanos, rung: u16, before: Optio
         return Next::Stop(StopReason::NoQuote);
     };
     let net = bounded(terms, net);
-    Next::Rung(Rung { net, rung, due: capped(terms, now.plus(pace(terms, now))) })
+    Next::Rung(Rung { net, rung, due: capped(terms, now.plus(pace_at(terms, net, now))) })
+}
+
+/// Time until the next look at an order at `net`: one that can go no further rests, and the account stream tells of its fill.
+fn pace_at(terms: &Terms, net: Net, now: UtcNanos) -> Duration {
+    let pace = pace(terms, now);
+    match terms.plan {
+        Plan::Entry { .. } => pace,
+        Plan::Close { .. } | Plan::Urgent { .. } | Plan::Emergency { .. } => {
+            let is_at_its_end = bounded(terms, ticks_up(terms, net, 1)) == net;
+            if is_at_its_end { REST.max(pace) } else { pace }
+        }
+    }
 }
 
 /// Whether the walk's time is up. A close never is before its last trade.

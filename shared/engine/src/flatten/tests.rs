@@ -382,3 +382,29 @@ fn a_hard_stop_closes_series_that_trade_on_too() {
     let plan = world_plan(&over, &quotes);
     assert!(plan.worthless_left.is_empty() && !plan.flat, "it is not settled tonight");
 }
+
+#[test]
+fn a_close_around_the_note_counts_by_what_the_broker_still_shows() {
+    let names = intents_of(account().account, &session(), &call());
+    let noted_at = session().before_close(14);
+    let sold = |seconds: i64| {
+        let tag = OrderTag { intent: names[0], attempt: AttemptNo(7) };
+        let mut sold = order(1, Some(tag), BrokerStatus::Filled, 2, 500);
+        sold.legs[0].executed = 2;
+        sold.created_at = Some(UtcNanos(noted_at.0 + seconds * 1_000_000_000));
+        sold.changed_at = sold.created_at;
+        sold
+    };
+    let left = |seconds, shown| {
+        let positions = [position(shown)];
+        left_of_note(&call(), 3, (&names, noted_at), &[sold(seconds)], &positions)
+    };
+    // Surely after the note, and surely in it.
+    assert_eq!((left(3, 1), left(-3, 3)), (1, 3));
+    // Within what clocks may differ: all the broker shows, up to the note, is ours.
+    for seconds in [-1, 0, 1] {
+        assert_eq!((left(seconds, 1), left(seconds, 3)), (3, 3), "{seconds}");
+        // More than the note knows was opened by hand: what is surely left counts.
+        assert_eq!(left(seconds, 4), 1, "{seconds}");
+    }
+}

@@ -180,13 +180,13 @@ impl Laws {
             let (tag, is_foreign) = (row.tag, row.is_foreign);
             tagged = tag;
             if is_foreign {
-                let sold: Vec<_> = row
-                    .legs
-                    .iter()
-                    .filter(|it| it.side == Side::Sell)
-                    .map(|it| (row.account, it.series))
-                    .collect();
-                seen.by_hand.extend(sold);
+                let (owner, legs) = (row.account, row.legs.clone());
+                let takes_ours = |it: &&OrderLeg| {
+                    let short = seen.held.get(&(owner, it.series)).is_some_and(|it| it.short > 0);
+                    it.side == Side::Sell || short
+                };
+                let taken: Vec<_> = legs.iter().filter(takes_ours).map(|it| (owner, it.series)).collect();
+                seen.by_hand.extend(taken);
             }
             for (leg, series) in legs.iter().filter_map(|it| Some((it, *it.instrument.series()?))) {
                 let sign = leg.side.side().sign();

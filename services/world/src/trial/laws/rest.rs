@@ -112,6 +112,9 @@ impl Laws {
         let mut open = Vec::new();
         for id in self.books.intent_ids() {
             let found = self.books.look(id, |view| {
+                if view.state.is_final() {
+                    return None;
+                }
                 let head = *view.intent.head();
                 let is_unknown = view.last_attempt().is_some_and(|it| it.state.is_unresolved());
                 // In a market that is too wide a structure costs more to close than it can lose.
@@ -127,13 +130,8 @@ impl Laws {
                     view.state.as_str(),
                     view.reason
                 );
-                (!view.state.is_final()).then(|| Unfinished {
-                    head,
-                    is_unknown: is_unknown && view.intent.opens(),
-                    is_unbid,
-                    is_by_hand,
-                    what,
-                })
+                let is_unknown = is_unknown && view.intent.opens();
+                Some(Unfinished { head, is_unknown, is_unbid, is_by_hand, what })
             });
             open.extend(found.flatten());
         }
@@ -241,6 +239,18 @@ impl Laws {
                     8,
                     format!("account {index}: the books made {booked}, the broker {flows}, price missing: {missing}"),
                 );
+                for it in &book.owned {
+                    self.tell(|| {
+                        let (paid, received, fees) = (it.paid, it.received, it.fees);
+                        format!(
+                            "  {} {}: paid {paid}, received {received}, fees {fees}",
+                            it.opening, it.series
+                        )
+                    });
+                }
+                for it in &book.structures {
+                    self.tell(|| format!("  {}: made {}, fees {}", it.opening, made(it), it.fees));
+                }
             }
         }
     }

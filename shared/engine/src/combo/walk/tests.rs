@@ -160,6 +160,8 @@ fn a_leg_on_its_own_never_goes_for_nothing() {
         Terms { grid: TickGrid::FIVE_TEN, lone: Some(Side::Sell), ..terms(Plan::Urgent { width: None }) };
     let (seen, _) = walked(&terms, &unbid, 5);
     assert!(seen.iter().all(|it| it.1 == credit(5)), "{seen:?}");
+    // It can go no further: it rests, and is looked at seldom.
+    assert_eq!(seen.iter().map(|it| it.0).collect::<Vec<_>>(), [0, 15, 30, 45, 60]);
 }
 
 #[test]
