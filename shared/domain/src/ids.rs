@@ -136,6 +136,16 @@ hash_id!(
     "a decision id: 26 characters of base32"
 );
 hash_id!(
+    /// What a strategy's decision says, by content: asked again it must be the same.
+    DecisionHash,
+    "a decision hash: 26 characters of base32"
+);
+hash_id!(
+    /// Everything a strategy's decision read of the market, by content.
+    SnapshotId,
+    "a snapshot id: 26 characters of base32"
+);
+hash_id!(
     /// An option chain snapshot, by content.
     ChainId,
     "a chain id: 26 characters of base32"

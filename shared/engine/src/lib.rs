@@ -13,6 +13,7 @@ pub mod gates;
 pub mod halt;
 pub mod indicators;
 pub mod macros;
+pub mod pipeline;
 pub mod pricing;
 pub mod profile;
 pub mod protect;

@@ -24,6 +24,13 @@ pub enum MacroKind {
     FomcDecision,
     /// Minutes of the FOMC.
     FomcMinutes,
+    /// Another event, with its own window.
+    Other {
+        /// Minutes before it from which nothing is entered.
+        before: u16,
+        /// Minutes after it from which entries go on.
+        after: u16,
+    },
 }
 
 impl MacroKind {
@@ -35,7 +42,20 @@ impl MacroKind {
             Self::Auction => "auction",
             Self::FomcDecision => "fomc_decision",
             Self::FomcMinutes => "fomc_minutes",
+            Self::Other { .. } => "other",
         }
+    }
+
+    /// The kind of an event by its usual name; `None` for a name that is not known, which needs a window of its own.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_uppercase().as_str() {
+            "CPI" | "NFP" | "PPI" | "PCE" | "GDP" | "RETAIL_SALES" | "JOBLESS_CLAIMS" => Self::MorningRelease,
+            "ISM" | "ISM_SERVICES" | "JOLTS" | "SENTIMENT" => Self::TenOClockRelease,
+            "AUCTION" => Self::Auction,
+            "FOMC" | "FOMC_PRESSER" => Self::FomcDecision,
+            "FOMC_MINUTES" => Self::FomcMinutes,
+            _ => return None,
+        })
     }
 }
 
@@ -62,6 +82,9 @@ impl MacroEvent {
                 (at_new_york(date, time(13, 30, 0, 0)), at_new_york(date, time(15, 0, 0, 0)))
             }
             MacroKind::FomcMinutes => (self.at.minus(minutes(5)), self.at.plus(minutes(15))),
+            MacroKind::Other { before, after } => {
+                (self.at.minus(minutes(before.into())), self.at.plus(minutes(after.into())))
+            }
         }
     }
 }

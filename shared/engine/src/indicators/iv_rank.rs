@@ -6,6 +6,7 @@
 
 use domain::symbol::Underlying;
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 /// Days that are looked back.
 const WEEKS: i32 = 52;
@@ -26,7 +27,8 @@ pub struct DailyIv {
 }
 
 /// What was ranked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The underlying's own implied volatility.
     Own,
@@ -35,7 +37,7 @@ pub enum Source {
 }
 
 /// The standing of today's value; today's counts among the 52 weeks'.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct IvRank {
     /// (IV - low)/(high - low), 0 to 1.
     pub rank: f64,
@@ -52,7 +54,8 @@ pub struct IvRank {
 }
 
 /// Why there is no rank.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NoRank {
     /// Too few days.
     #[error("{days} days of the last 52 weeks are known: a rank takes {DAYS_MIN}")]

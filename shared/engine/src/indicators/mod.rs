@@ -11,6 +11,7 @@ mod wilder;
 mod window;
 
 use averages::{Ema, Macd};
+use serde::{Deserialize, Serialize};
 use wilder::{Adx, Rsi};
 use window::{RealisedVol, Sma};
 
@@ -70,7 +71,8 @@ impl Bar {
 }
 
 /// The indicators after a bar; `None` while they warm up.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Reading {
     /// Exponential average of 20 closes, from the 20th bar.
     pub ema20: Option<f64>,
@@ -87,7 +89,7 @@ pub struct Reading {
 }
 
 /// The three columns of MACD.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MacdReading {
     /// Exponential average of 12 closes less the one of 26.
     pub line: f64,

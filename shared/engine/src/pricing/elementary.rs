@@ -112,7 +112,7 @@ impl Exp {
 
 /// e^x; 0 below -708, where it would leave the normal numbers, and e^709 above 709.
 #[inline(always)]
-pub(super) fn exp(x: f64) -> f64 {
+pub(crate) fn exp(x: f64) -> f64 {
     let value = Exp::of(x).value();
     if x < EXP_BOUNDS.0 { 0.0 } else { value }
 }
