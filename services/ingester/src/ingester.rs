@@ -9,6 +9,7 @@ use domain::ports::{Ledger, LedgerError};
 use domain::setup::{SetupState, TransitionRecord};
 use domain::symbol::{OccSymbol, Underlying};
 use domain::time::{NANOS_PER_SEC, UtcNanos};
+use engine::context::Beforehand;
 use engine::profile::Profile;
 use engine::setups::Step;
 
@@ -70,10 +71,15 @@ pub struct Ingester {
 impl Ingester {
     /// At the start of a session; `quotes` is the switch `MICROSTRUCTURE_QUOTES_ENABLED`.
     pub fn new(source: &SourceProfile, profile: &Profile, quotes: bool) -> Self {
+        Self::knowing(source, profile, quotes, Beforehand::default())
+    }
+
+    /// The same, with what is known before the day begins: publications, medians of the sessions before, the families' figures.
+    pub fn knowing(source: &SourceProfile, profile: &Profile, quotes: bool, beforehand: Beforehand) -> Self {
         let run = Run { source: source.name.clone(), profile: profile.version.clone(), quotes };
         let interest = source.series.iter().filter_map(|it| Some((it.series, it.open_interest?)));
         Self {
-            market: Market::new(source, profile, quotes),
+            market: Market::knowing(source, profile, quotes, beforehand),
             open_interest: interest.collect(),
             source: source.clone(),
             run,

@@ -13,6 +13,8 @@ pub mod sources;
 mod watch;
 
 #[cfg(test)]
+mod chain_tests;
+#[cfg(test)]
 mod tests;
 
 pub use checkpoint::{CheckpointError, Replay, Run, VERSION as CHECKPOINT_VERSION};

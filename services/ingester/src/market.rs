@@ -4,7 +4,7 @@ use domain::market::{MarketEvent, Microbar, Points, SourceProfile};
 use domain::symbol::Underlying;
 use domain::time::UtcNanos;
 use engine::bars::tape::{LATENESS_NS, Tape, TapeItem, TapeRules};
-use engine::context::Context;
+use engine::context::{Beforehand, Context};
 use engine::profile::Profile;
 use engine::setups::{SetupEngine, Step};
 use serde::{Deserialize, Serialize};
@@ -42,9 +42,14 @@ impl Completed {
 impl Market {
     /// The start of a session; `quotes` is the switch `MICROSTRUCTURE_QUOTES_ENABLED`.
     pub fn new(source: &SourceProfile, profile: &Profile, quotes: bool) -> Self {
+        Self::knowing(source, profile, quotes, Beforehand::default())
+    }
+
+    /// The same, with what is known before the day begins.
+    pub fn knowing(source: &SourceProfile, profile: &Profile, quotes: bool, beforehand: Beforehand) -> Self {
         Self {
             tape: Tape::new(TapeRules::of(source, quotes)),
-            context: Context::new(source, profile, quotes),
+            context: Context::knowing(source, profile, quotes, beforehand),
             setups: SetupEngine::new(),
         }
     }

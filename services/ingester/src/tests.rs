@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Waker};
 use domain::market::{MarketEvent, MarketSource, SourceProfile};
 use domain::ports::Ledger;
 use domain::setup::{FamilyStatus, SetupKind, SetupState};
-use engine::context::{OiSource, Regime};
+use engine::context::{Beforehand, OiSource, Regime};
+use engine::macros::MacroCalendar;
 use engine::profile::{Profile, Standing};
 use sim::ledger::MemLedger;
 use sim::market::{GeneratedSession, SessionSpec};
@@ -156,13 +157,17 @@ fn recorded(date: &str) -> Option<Ingester> {
 }
 
 fn recorded_by(date: &str, profile: &Profile) -> Option<Ingester> {
+    recorded_knowing(date, profile, Beforehand::default())
+}
+
+fn recorded_knowing(date: &str, profile: &Profile, beforehand: Beforehand) -> Option<Ingester> {
     let dir = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
     if !dir.exists() {
         println!("skipped: {} is not there", dir.display());
         return None;
     }
     let mut source = crate::sources::open_recorded(dir, date.parse().unwrap()).unwrap();
-    let mut ingester = Ingester::new(source.profile(), profile, true);
+    let mut ingester = Ingester::knowing(source.profile(), profile, true, beforehand);
     while let Some(event) = source.next_event().unwrap() {
         feed(&mut ingester, std::slice::from_ref(&event));
     }
@@ -224,6 +229,27 @@ fn on_recorded_days_families_form_and_without_a_macro_calendar_none_triggers() {
         assert_eq!(wider.regime().regime, Regime::Unknown, "nobody told of the sessions before");
         assert!(!wider.clusters().is_empty());
         println!("{date}: {} steps, {kinds:?}, basis {:?}", all.len(), wider.basis());
+    }
+}
+
+#[test]
+fn told_that_nothing_is_published_other_families_enter_on_the_recorded_day_of_ticks() {
+    let beforehand = Beforehand { macros: MacroCalendar::Known(Vec::new()), ..Beforehand::default() };
+    let Some(ingester) = recorded_knowing("2013-10-07", &every_family(), beforehand) else { return };
+    let all = emissions(&ingester);
+    let entered: BTreeSet<_> = all
+        .iter()
+        .map(|it| &it.record)
+        .filter(|it| {
+            it.transition.to == SetupState::Triggered && it.transition.from == Some(SetupState::Ready)
+        })
+        .map(|it| it.setup.kind)
+        .collect();
+    println!("{entered:?}");
+    assert!(entered.iter().any(|it| *it != SetupKind::OrbBreakout), "{entered:?}");
+    for it in &all {
+        let family = it.record.setup.facts.family;
+        assert!(family.trades(), "each is active here, and an entry that is not would open nothing");
     }
 }
 

@@ -14,6 +14,7 @@ mod microbars;
 mod options;
 mod order;
 mod sandbox;
+mod setups;
 mod simulate;
 mod status;
 mod table;
@@ -70,6 +71,11 @@ enum Command {
     Books {
         #[command(subcommand)]
         command: books::BooksCommand,
+    },
+    /// Look at setups: what was found in a session, and why each went the way it did.
+    Setups {
+        #[command(subcommand)]
+        command: setups::SetupsCommand,
     },
     /// Check the record of everything that was decided and done.
     Audit {
@@ -174,6 +180,7 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
         Command::Verify(ask) => demo::verify(&ask, out),
         Command::Order { command } => order::run(&command, out),
         Command::Books { command } => books::run(&command, out),
+        Command::Setups { command } => setups::run(&command, out),
         Command::Audit { command } => audit::run(&command, out),
         Command::Simulate(ask) => simulate::run(&ask, out),
         Command::Chaos(ask) => chaos::run(ask, out),

@@ -118,7 +118,7 @@ pub fn spread_e6_bps(bid: i64, ask: i64) -> i64 {
 /// assert_eq!((bar.ts_open, bar.trades, bar.volume), (UtcNanos::from_secs(10), 1, 0));
 /// # Ok::<(), &str>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fold {
     rules: FoldRules,
     /// The last quote.

@@ -398,3 +398,12 @@ fn a_second_without_prints_makes_no_bar() {
     let (seconds, _) = seconds(&[spx(100, 5_600), spx(3_100, 5_601)]);
     assert_eq!(seconds.iter().map(|it| it.ts_open).collect::<Vec<_>>(), [ms(0), ms(3_000)]);
 }
+
+#[test]
+fn a_fold_owns_nothing_on_the_heap_so_no_tick_allocates() {
+    // What is copied byte by byte cannot hold a buffer that grows.
+    fn owns_no_heap<T: Copy>() {}
+    owns_no_heap::<Fold>();
+    owns_no_heap::<Microbar>();
+    owns_no_heap::<Second>();
+}

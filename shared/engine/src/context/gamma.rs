@@ -1,6 +1,7 @@
 //! Gamma exposure by strike, its walls and its flip.
 //!
-//! With gamma per point at the quote's implied volatility, at least 60 s before the settlement, rate and dividend 0:
+//! With gamma per point at the quote's implied volatility, at least 60 s before the settlement, on the carry that calls and
+//! puts nearest to spot imply for their expiry (none within a day of it):
 //! - `gex_naive` = gamma x open interest x 100 x spot^2 x 0.01, calls +, puts -: an assumption about who holds what;
 //! - `flow_gex` = -(customers bought - sold) x gamma x 100 x spot^2 x 0.01, calls and puts alike;
 //! - total: `gex_naive`, and `flow_gex` with it where the flow is known. Its label says which.
@@ -10,18 +11,24 @@
 //! Series that expire today and all series are kept apart. Open interest is a morning figure.
 
 use domain::market::Points;
-use domain::symbol::{OccSymbol, Right};
+use domain::symbol::{OccSymbol, Right, Root};
 use domain::time::UtcNanos;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::exact::{bits, bits_or_none};
 use super::options::{OptionBook, SeriesState};
+use crate::pricing::elementary::ln_ratio;
 use crate::pricing::{Inputs, implied_vol, normal_pdf, years_to_settlement};
 
 /// The grid reaches this far from spot to each side, in steps.
 const GRID_STEPS: i32 = 60;
 /// One step of the grid, as a part of spot: 60 of them are 3 %.
 const GRID_STEP: f64 = 0.0005;
+/// A day in years: nearer to the settlement the spread of a quote drowns the carry.
+const DAY: f64 = 1.0 / 365.0;
+/// No index is carried at more.
+const CARRY_MAX: f64 = 0.2;
 
 /// What an exposure is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -59,6 +66,9 @@ pub struct GammaRow {
     /// Time to its settlement.
     #[serde(with = "bits")]
     pub years: f64,
+    /// What the index is carried at until then, a year: from the parity of call and put nearest to spot.
+    #[serde(with = "bits")]
+    pub carry: f64,
     /// Gamma per point at spot.
     #[serde(with = "bits")]
     pub gamma: f64,
@@ -73,6 +83,16 @@ impl GammaRow {
     fn held(&self) -> f64 {
         let naive = self.open_interest.map_or(0.0, |it| self.series.right.sign() * f64::from(it));
         naive - self.net_bought.map_or(0.0, |it| it as f64)
+    }
+
+    /// d1 at a spot, and the deviation to the settlement.
+    fn d1(&self, spot: f64) -> Option<(f64, f64)> {
+        let sd = self.vol * self.years.sqrt();
+        if sd <= 0.0 || spot <= 0.0 {
+            return None;
+        }
+        let log = ln_ratio(spot, self.series.strike.points()) + self.carry * self.years;
+        Some((log / sd + 0.5 * sd, sd))
     }
 }
 
@@ -144,8 +164,11 @@ impl GammaReading {
     pub fn of(book: &OptionBook, spot: Points, now: UtcNanos) -> Self {
         let mut left_out = [0_u32; 2];
         let mut rows = Vec::new();
+        let carries = carries(book, spot, now);
         for it in book.series() {
-            match row(book, it, spot, now) {
+            let of = |known: &&Carry| (known.root, known.expiry) == (it.series.root, it.series.expiry);
+            let carry = carries.iter().find(of).map_or(0.0, |it| it.carry);
+            match row(book, it, carry, spot, now) {
                 Some(row) => rows.push(row),
                 None => {
                     let [today, all] = &mut left_out;
@@ -165,30 +188,64 @@ impl GammaReading {
     }
 }
 
-fn row(book: &OptionBook, it: &SeriesState, spot: Points, now: UtcNanos) -> Option<GammaRow> {
-    let mid = it.quote.filter(|quote| book.is_fresh(quote, now))?.mid()?;
-    let years = years_to_settlement(now, &it.series).ok()?;
-    let inputs = Inputs {
-        spot: spot.to_f64(),
-        strike: it.series.strike.points(),
-        years,
-        rate: 0.0,
-        div: 0.0,
-        vol: 0.0,
-    };
-    let vol = implied_vol(it.series.right, mid, &inputs).ok()?;
-    let gamma = gamma(inputs.spot, inputs.strike, vol * years.sqrt());
-    let net_bought = book.knows_flow().then_some(it.net_bought);
-    Some(GammaRow { series: it.series, vol, years, gamma, open_interest: it.open_interest, net_bought })
+/// What one expiry is carried at.
+struct Carry {
+    root: Root,
+    expiry: Date,
+    carry: f64,
+    /// How far from spot the strike is that says so.
+    distance: Points,
 }
 
-/// n(d1)/(S s) with s the deviation to the settlement.
-fn gamma(spot: f64, strike: f64, sd: f64) -> f64 {
-    if sd <= 0.0 || spot <= 0.0 {
-        return 0.0;
+/// The carry of each expiry more than a day away: call less put is what the forward stands above the strike.
+fn carries(book: &OptionBook, spot: Points, now: UtcNanos) -> Vec<Carry> {
+    let mid = |it: &SeriesState| it.quote.filter(|quote| book.is_fresh(quote, now)).and_then(|it| it.mid());
+    let mut known: Vec<Carry> = Vec::new();
+    for it in book.series().iter().filter(|it| it.series.right == Right::Call) {
+        let (root, expiry) = (it.series.root, it.series.expiry);
+        let distance = Points::from_f64(it.series.strike.points()).distance(spot);
+        let place = known.iter().position(|it| (it.root, it.expiry) == (root, expiry));
+        let nearest = place.and_then(|i| known.get(i)).map(|it| it.distance);
+        if nearest.is_some_and(|it| it <= distance) {
+            continue;
+        }
+        let put = OccSymbol { right: Right::Put, ..it.series };
+        let put = book.series().binary_search_by_key(&put, |it| it.series).ok();
+        let put = put.and_then(|i| book.series().get(i));
+        let Some(years) = years_to_settlement(now, &it.series).ok().filter(|it| *it > DAY) else { continue };
+        let Some((call, put)) = mid(it).zip(put.and_then(mid)) else { continue };
+        let forward = it.series.strike.points() + call - put;
+        if forward <= 0.0 || spot.0 <= 0 {
+            continue;
+        }
+        let carry = (ln_ratio(forward, spot.to_f64()) / years).clamp(-CARRY_MAX, CARRY_MAX);
+        let found = Carry { root, expiry, carry, distance };
+        match place.and_then(|i| known.get_mut(i)) {
+            Some(it) => *it = found,
+            None => known.push(found),
+        }
     }
-    let d1 = crate::pricing::elementary::ln_ratio(spot, strike) / sd + 0.5 * sd;
-    normal_pdf(d1) / (spot * sd)
+    known
+}
+
+fn row(book: &OptionBook, it: &SeriesState, carry: f64, spot: Points, now: UtcNanos) -> Option<GammaRow> {
+    let mid = it.quote.filter(|quote| book.is_fresh(quote, now))?.mid()?;
+    let years = years_to_settlement(now, &it.series).ok()?;
+    let (spot, strike) = (spot.to_f64(), it.series.strike.points());
+    let inputs = Inputs { spot, strike, years, rate: carry, div: 0.0, vol: 0.0 };
+    let vol = implied_vol(it.series.right, mid, &inputs).ok()?;
+    let net_bought = book.knows_flow().then_some(it.net_bought);
+    let row = GammaRow {
+        series: it.series,
+        vol,
+        years,
+        carry,
+        gamma: 0.0,
+        open_interest: it.open_interest,
+        net_bought,
+    };
+    let (d1, sd) = row.d1(spot)?;
+    Some(GammaRow { gamma: normal_pdf(d1) / (spot * sd), ..row })
 }
 
 /// Dollars per percent of the index and contract of a gamma.
@@ -270,29 +327,31 @@ fn wall(
 
 /// A row as the flip needs it.
 struct Held {
-    strike: f64,
-    sd: f64,
-    contracts: f64,
+    /// d1 at spot.
+    d1: f64,
+    /// 1 over the deviation to the settlement.
+    per_sd: f64,
+    /// Contracts over the deviation.
+    weight: f64,
 }
 
 /// The spot nearest to `spot` at which the total changes its sign on the grid, between two steps in a straight line.
 fn flip(rows: &[GammaRow], spot: f64) -> Option<Points> {
     let held: Vec<Held> = rows
         .iter()
-        .map(|it| Held {
-            strike: it.series.strike.points(),
-            sd: it.vol * it.years.sqrt(),
-            contracts: it.held(),
-        })
-        .filter(|it| it.contracts.abs() > 0.0)
+        .filter_map(|it| Some((it.d1(spot)?, it.held())))
+        .filter(|(_, contracts)| contracts.abs() > 0.0)
+        .map(|((d1, sd), contracts)| Held { d1, per_sd: 1.0 / sd, weight: contracts / sd })
         .collect();
     if held.is_empty() {
         return None;
     }
+    // At g x spot d1 grows by ln(g) over the deviation, and gamma x spot^2 is n(d1) x spot over it.
     let total = |step: i32| {
-        let at = spot * (1.0 + GRID_STEP * f64::from(step));
-        let sum: f64 = held.iter().map(|it| it.contracts * gamma(at, it.strike, it.sd)).sum();
-        (at, dollars(sum, at))
+        let factor = 1.0 + GRID_STEP * f64::from(step);
+        let (at, log) = (spot * factor, ln_ratio(factor, 1.0));
+        let sum: f64 = held.iter().map(|it| it.weight * normal_pdf(it.d1 + log * it.per_sd)).sum();
+        (at, sum * at)
     };
     let grid: Vec<(f64, f64)> = (-GRID_STEPS..=GRID_STEPS).map(total).collect();
     let mut best: Option<f64> = None;

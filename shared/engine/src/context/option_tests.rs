@@ -59,7 +59,7 @@ fn unit(row: &GammaRow, spot: f64) -> f64 {
         spot,
         strike: row.series.strike.points(),
         years: row.years,
-        rate: 0.0,
+        rate: row.carry,
         div: 0.0,
         vol: row.vol,
     };

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use domain::gate::{GateCheck, Verdict};
-use domain::setup::{FamilyStatus, SetupKind};
+use domain::setup::{FamilyStatus, SetupKind, SetupState, Transition};
 use serde::{Deserialize, Serialize};
 
 use crate::context::{Context, Exact, six_decimals};
@@ -26,6 +26,14 @@ impl Outcome {
     /// An outcome with its money R, where there is one.
     pub fn new(reached_t1: bool, money_r: Option<f64>) -> Self {
         Self { reached_t1, r: money_r.filter(|it| it.is_finite()).map(Exact) }
+    }
+
+    /// Of a setup's steps, with the money R that its positions came to; `None` unless it triggered and ended.
+    pub fn of(steps: &[Transition], money_r: Option<f64>) -> Option<Self> {
+        let reached = |state: SetupState| steps.iter().any(|it| it.to == state);
+        let is_over = steps.last().is_some_and(|it| it.to.is_terminal());
+        let resolved = is_over && reached(SetupState::Triggered);
+        resolved.then(|| Self::new(reached(SetupState::T1Hit), money_r))
     }
 }
 

@@ -140,7 +140,10 @@ pub(super) fn squeezed(fill: impl Fn(&mut Scene)) -> Scene {
 }
 
 fn squeezed_on(source: &SourceProfile, fill: impl Fn(&mut Scene)) -> Scene {
-    let mut scene = Scene::new(source, &open_profile(), beforehand()).swing(SWING);
+    squeeze(Scene::new(source, &open_profile(), beforehand()).swing(SWING), fill)
+}
+
+fn squeeze(mut scene: Scene, fill: impl Fn(&mut Scene)) -> Scene {
     scene.quotes_chain = true;
     scene = scene.walk(60, 5_601.0);
     fill(&mut scene);
@@ -267,4 +270,30 @@ fn mean_reversion_fades_a_two_sigma_band_in_a_range_with_the_skew_turning() {
     let blind = Beforehand { history: None, ..beforehand() };
     let scene = reverted(Scene::new(&day(), &open_profile(), blind).swing(SWING), BUYERS);
     assert_eq!(scene.story(SetupKind::MeanReversion, LONG), "");
+}
+
+#[test]
+fn every_family_is_the_same_upside_down() {
+    let turned = || scene().upside_down().swing(SWING);
+    let reclaim = |it: Scene| it.walk(180, 5_592.0).walk(80, 5_599.5).walk(10, 5_601.2).walk(20, 5_601.5);
+    let loud = Proxy { volume: 400, ..SELLERS };
+    let quiet = Proxy { volume: 50, sizes: (310, 100), ..BUYERS };
+    let fallen = |it: Scene| {
+        let it = it.walk(15, 5_610.0).with(loud).walk(60, 5_598.0).with(quiet);
+        it.walk(60, 5_598.5).walk(70, 5_599.5)
+    };
+    for (kind, up, down) in [
+        (SetupKind::Vwap, reclaim(settled()), reclaim(turned())),
+        (SetupKind::VolumeClimax, fallen(settled()), fallen(turned())),
+        (SetupKind::GammaSqueeze, squeeze(settled(), buy_calls), squeeze(turned(), buy_calls)),
+        (SetupKind::TrendPullback, pulled_back(settled(), BUYERS), pulled_back(turned(), BUYERS)),
+        (SetupKind::MeanReversion, reverted(settled(), BUYERS), reverted(turned(), BUYERS)),
+    ] {
+        let (up, down) = (up.trigger(kind).unwrap(), down.trigger(kind).unwrap());
+        assert_eq!((up.setup.direction, down.setup.direction), (LONG, SHORT), "{kind:?}");
+        let apart = up.transition.ts.0.abs_diff(down.transition.ts.0);
+        assert!(apart <= 2_000_000_000, "{kind:?}: {} and {}", up.transition.ts, down.transition.ts);
+        let mirrored = 11_200.0 - down.setup.levels.stop.to_f64();
+        assert!((up.setup.levels.stop.to_f64() - mirrored).abs() < 0.5, "{kind:?}");
+    }
 }

@@ -149,12 +149,26 @@ pub(super) fn micro(gate: &str, required: String, figure: Option<(f64, f64)>, lo
     }
 }
 
+/// Whose volume, quotes and sizes stand in for the index's, which has none; the profile with all families shows it.
+fn stand_in(look: &Look<'_>) -> Option<GateCheck> {
+    look.ctx.profile().families.as_ref()?;
+    let (gate, required) = ("microstructure_source", "carried with the decision");
+    Some(match look.ctx.proxy() {
+        Some(it) => {
+            let label = format!("{}_proxy", it.as_str().to_lowercase());
+            GateCheck::holds(gate, true, label, required, "")
+        }
+        None => GateCheck::skipped(gate, required, "no_proxy"),
+    })
+}
+
 /// Coverage and spread of the proxy over its window.
 pub(super) fn quality(look: &Look<'_>, gates: &mut Vec<GateCheck>) {
     let (profile, figures) = (look.ctx.profile(), look.ctx.micro());
     let coverage = figures.coverage_pct.map(|it| (it, it - profile.coverage_min_pct));
     let spread = figures.spread_bps.map(|it| (it, profile.spread_max_bps - it));
     let required = format!(">= {} % of the proxy's prints quoted", profile.coverage_min_pct);
+    gates.extend(stand_in(look));
     gates.push(micro("microstructure_coverage", required, coverage, look));
     let required = format!("<= {} bps", profile.spread_max_bps);
     gates.push(micro("microstructure_spread", required, spread, look));

@@ -21,6 +21,8 @@ mod day_tests;
 #[cfg(test)]
 mod family_tests;
 #[cfg(test)]
+mod lifecycle_tests;
+#[cfg(test)]
 mod rule_tests;
 #[cfg(test)]
 mod scene;

@@ -3,12 +3,13 @@
 use domain::gate::Verdict;
 use domain::market::SourceProfile;
 use domain::setup::{FamilyStatus, SetupKind, SetupState};
-use domain::symbol::Right;
+use domain::symbol::{Right, Underlying};
 use domain::time::NANOS_PER_SEC;
 
 use super::families::{Outcome, Rolling};
 use super::family_tests::{LONG, SWING, buy_calls, climax, pulled_back, reverted, settled, squeezed, touch};
 use super::scene::{BUYERS, Proxy, SELLERS, Scene, beforehand, day, is_trigger, open_profile};
+use crate::bars::tape::{GapKind, TapeItem};
 use crate::context::Beforehand;
 use crate::macros::{MacroCalendar, MacroEvent, MacroKind};
 use crate::profile::{Profile, Standing, Weights};
@@ -27,6 +28,28 @@ fn without_the_proxys_bars_microstructure_is_unavailable_and_blocks_every_family
     assert!(scene.steps.iter().all(|it| !is_trigger(it)));
     let check = scene.last_gate(SetupKind::LevelTest, LONG, "size_imbalance");
     assert_eq!((check.verdict, check.reason.as_str()), (Verdict::Block, "microstructure_unavailable"));
+}
+
+#[test]
+fn the_microstructure_is_labelled_as_the_proxys_for_spx_has_none_of_its_own() {
+    let scene = touch(settled(), BUYERS);
+    let gates = &scene.trigger(SetupKind::LevelTest).unwrap().transition.gates;
+    let source = gates.iter().find(|it| it.gate == "microstructure_source").unwrap();
+    assert_eq!(source.observed.as_deref(), Some("spy_proxy"));
+}
+
+#[test]
+fn no_family_triggers_until_ten_seconds_of_clean_data_after_a_gap() {
+    let mut scene = settled().walk(120, 5_600.7).walk(19, 5_599.9);
+    let at = scene.now();
+    let (symbol, kind) = (Underlying::SPY, GapKind::Silence);
+    scene.ctx.apply(&TapeItem::FeedGap { symbol, since: at, kind });
+    let mut scene = scene.walk(3, 5_600.0);
+    let back = scene.now();
+    scene.ctx.apply(&TapeItem::Resumed { symbol, at: back });
+    let scene = scene.walk(3, 5_601.3).walk(30, 5_601.8);
+    let trigger = scene.trigger(SetupKind::LevelTest).unwrap();
+    assert_eq!(trigger.transition.ts.0 - back.0, 10 * NANOS_PER_SEC);
 }
 
 #[test]

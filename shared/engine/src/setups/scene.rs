@@ -48,6 +48,8 @@ pub(super) struct Scene {
     pub(super) proxy: Option<Proxy>,
     /// Whether the chain is quoted each minute.
     pub(super) quotes_chain: bool,
+    /// Whether up is down: prices are mirrored at 5,600, and so is everybody's side.
+    pub(super) is_mirrored: bool,
 }
 
 /// Every family trades; the gates on macro inputs and on the implied move are off.
@@ -99,7 +101,18 @@ impl Scene {
             at: 5_600.0,
             proxy: Some(BUYERS),
             quotes_chain: false,
+            is_mirrored: false,
         }
+    }
+
+    /// The same upside down.
+    pub(super) fn upside_down(self) -> Self {
+        Self { is_mirrored: true, ..self }.with(BUYERS)
+    }
+
+    /// A price as the market shows it.
+    fn shown(&self, price: f64) -> f64 {
+        if self.is_mirrored { 11_200.0 - price } else { price }
     }
 
     /// Swings between 5,590 and 5,610 for so many seconds, from and to 5,600 in 900.
@@ -129,7 +142,8 @@ impl Scene {
     }
 
     pub(super) fn with(mut self, proxy: Proxy) -> Self {
-        self.proxy = Some(proxy);
+        let mirrored = Proxy { skew: -proxy.skew, sizes: (proxy.sizes.1, proxy.sizes.0), ..proxy };
+        self.proxy = Some(if self.is_mirrored { mirrored } else { proxy });
         self
     }
 
@@ -142,7 +156,7 @@ impl Scene {
         if self.quotes_chain && self.n % 30 == 0 {
             self.quote_chain();
         }
-        let second = second(self.n, price, self.proxy);
+        let second = second(self.n, self.shown(price), self.proxy);
         self.ctx.apply(&TapeItem::Second(second));
         self.steps.extend(self.engine.on_second(&second, &self.ctx));
         (self.n, self.at) = (self.n + 1, price);
@@ -152,16 +166,22 @@ impl Scene {
     pub(super) fn quote_chain(&mut self) {
         let ts = UtcNanos(self.now().0 - 1_000);
         let near: Vec<_> = self.ctx.wider().unwrap().book().series().iter().map(|it| it.series).collect();
-        for series in near.into_iter().filter(|it| (it.strike.points() - self.at).abs() < 60.0) {
-            let quote = quoted(&series, self.at, ts);
+        let spot = self.shown(self.at);
+        for series in near.into_iter().filter(|it| (it.strike.points() - spot).abs() < 60.0) {
+            let quote = quoted(&series, spot, ts);
             self.ctx.on_option_quote(&series, &quote);
         }
     }
 
     /// Customers buy (sell below 0) contracts of a series at its ask (bid).
     pub(super) fn customers(&mut self, right: Right, strike: u32, contracts: i32) {
-        let date = source().session.date;
-        let series = OccSymbol { root: Root::SPXW, expiry: date, right, strike: Strike::from_points(strike) };
+        let expiry = source().session.date;
+        let (right, strike) = match (self.is_mirrored, right) {
+            (false, right) => (right, strike),
+            (true, Right::Call) => (Right::Put, 11_200 - strike),
+            (true, Right::Put) => (Right::Call, 11_200 - strike),
+        };
+        let series = OccSymbol { root: Root::SPXW, expiry, right, strike: Strike::from_points(strike) };
         let book = self.ctx.wider().unwrap().book().series();
         let quote = book.iter().find(|it| it.series == series).unwrap().quote.unwrap();
         let price = if contracts > 0 { quote.ask } else { quote.bid };
