@@ -89,7 +89,7 @@ impl Detector for VolumeClimax {
     }
 
     fn confirm(&self, it: &Planned, view: &View<'_>, out: &mut Vec<GateCheck>) {
-        let (rules, micro) = (&view.rules.volume_climax, view.look.ctx.micro());
+        let (rules, micro) = (&view.rules.volume_climax, view.look.micro());
         out.push(gates::turn(it, view.look, rules.shape.turn_atr));
         gates::quality(view.look, out);
         let (limit, sign, required) = match view.direction {

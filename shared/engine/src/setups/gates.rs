@@ -138,7 +138,7 @@ fn feed_gap(look: &Look<'_>) -> GateCheck {
 /// A figure of the proxy's microstructure with its margin: skipped with quotes switched off, and a block of its own kind where
 /// the proxy's bars are missing.
 pub(super) fn micro(gate: &str, required: String, figure: Option<(f64, f64)>, look: &Look<'_>) -> GateCheck {
-    let absent = !look.ctx.has_proxy() || look.ctx.micro().seconds == 0;
+    let absent = !look.ctx.has_proxy() || look.micro().seconds == 0;
     match figure {
         _ if !look.ctx.quotes_enabled() => GateCheck::skipped(gate, required, "quotes_switched_off"),
         _ if absent => GateCheck::missing(gate, required, "microstructure_unavailable"),
@@ -164,7 +164,7 @@ fn stand_in(look: &Look<'_>) -> Option<GateCheck> {
 
 /// Coverage and spread of the proxy over its window.
 pub(super) fn quality(look: &Look<'_>, gates: &mut Vec<GateCheck>) {
-    let (profile, figures) = (look.ctx.profile(), look.ctx.micro());
+    let (profile, figures) = (look.ctx.profile(), look.micro());
     let coverage = figures.coverage_pct.map(|it| (it, it - profile.coverage_min_pct));
     let spread = figures.spread_bps.map(|it| (it, profile.spread_max_bps - it));
     let required = format!(">= {} % of the proxy's prints quoted", profile.coverage_min_pct);
@@ -177,7 +177,7 @@ pub(super) fn quality(look: &Look<'_>, gates: &mut Vec<GateCheck>) {
 /// Skew of the proxy's aggressors over its window.
 pub(super) fn skew(direction: Direction, look: &Look<'_>) -> GateCheck {
     let least = look.ctx.profile().skew_min;
-    let skew = look.ctx.micro().skew.map(|it| (it, it * direction.sign() as f64 - least));
+    let skew = look.micro().skew.map(|it| (it, it * direction.sign() as f64 - least));
     micro("aggressor_skew", format!(">= {least} in the direction of the break"), skew, look)
 }
 
@@ -186,7 +186,7 @@ pub(super) fn skew_turning(direction: Direction, look: &Look<'_>, rules: &Contex
     let (sign, ctx) = (direction.sign() as f64, look.ctx);
     let secs = f64::from(rules.turn_window_secs).max(ctx.resolution().as_secs_f64());
     let from = UtcNanos(look.at.0.saturating_sub((secs * 1e9) as i64));
-    let figures = ctx.micro_since(from).skew.zip(ctx.micro().skew);
+    let figures = ctx.micro_since(from).skew.zip(look.micro().skew);
     let turning = figures.map(|(now, whole)| (now, (now * sign).min((now - whole) * sign)));
     let required = format!("of the last {secs} s >= 0 and >= the window's, in the direction");
     micro("skew_turning", required, turning, look)

@@ -62,8 +62,7 @@ impl Detector for LevelTest {
     }
 
     fn confirm(&self, it: &Planned, view: &View<'_>, out: &mut Vec<GateCheck>) {
-        let (rules, micro, sign) =
-            (&view.rules.level_test, view.look.ctx.micro(), view.direction.sign() as f64);
+        let (rules, micro, sign) = (&view.rules.level_test, view.look.micro(), view.direction.sign() as f64);
         out.push(gates::turn(it, view.look, rules.shape.turn_atr));
         gates::quality(view.look, out);
         out.push(gates::micro(

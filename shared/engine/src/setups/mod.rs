@@ -29,6 +29,8 @@ mod scene;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
+
 use domain::market::{Ohlc, Points};
 use domain::setup::{Direction, Setup, SetupKind, SetupState, Transition};
 use domain::time::UtcNanos;
@@ -135,7 +137,8 @@ impl SetupEngine {
             return steps;
         };
         self.bar = second.ts_open;
-        let look = Look { bar: second.ts_open, at: second.end(), ohlc, ctx, implied: self.implied };
+        let (bar, at, micro) = (second.ts_open, second.end(), OnceCell::new());
+        let look = Look { bar, at, ohlc, ctx, implied: self.implied, micro: &micro };
         orb::form(self, &look, &mut steps);
         plan::form(self, &look, &mut steps);
         for i in 0..self.planned.len() {
@@ -160,7 +163,8 @@ impl SetupEngine {
         let mut steps = self.pass_time(at, ctx);
         let ohlc = Ohlc { open: value, high: value, low: value, close: value };
         let bar = at.floor_to(domain::time::NANOS_PER_SEC);
-        let look = Look { bar, at, ohlc, ctx, implied: None };
+        let micro = OnceCell::new();
+        let look = Look { bar, at, ohlc, ctx, implied: None, micro: &micro };
         for it in self.planned.iter_mut().filter(|it| it.setup.state.is_live()) {
             life::lead(it, &look, &mut steps);
         }

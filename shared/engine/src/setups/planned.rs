@@ -1,5 +1,6 @@
 //! A setup that has not ended, with what only the engine needs, and the arithmetic of its distances.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use domain::gate::GateCheck;
@@ -10,7 +11,7 @@ use domain::time::UtcNanos;
 use serde::{Deserialize, Serialize};
 
 use super::{Step, families};
-use crate::context::{Context, Exact};
+use crate::context::{Context, Exact, MicroFigures};
 
 /// Which of a family's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,15 @@ pub(super) struct Look<'a> {
     pub(super) ohlc: Ohlc,
     pub(super) ctx: &'a Context,
     pub(super) implied: Option<Points>,
+    /// The proxy's window, summed once however many gates ask.
+    pub(super) micro: &'a OnceCell<MicroFigures>,
+}
+
+impl Look<'_> {
+    /// The proxy over its window.
+    pub(super) fn micro(&self) -> MicroFigures {
+        *self.micro.get_or_init(|| self.ctx.micro())
+    }
 }
 
 /// When a setup ends for want of time, and why. In a halt its own timers stand; the session ends all the same.
@@ -227,7 +237,7 @@ impl Planned {
 
     /// Enters, with what is kept of the instant.
     pub(super) fn trigger(&mut self, look: &Look<'_>, steps: &mut Vec<Step>) {
-        let (micro, direction, price) = (look.ctx.micro(), self.setup.direction, look.ohlc.close);
+        let (micro, direction, price) = (look.micro(), self.setup.direction, look.ohlc.close);
         let rules = look.ctx.profile().families.as_ref();
         let alignment = rules.zip(look.ctx.wider());
         let alignment = alignment.and_then(|(rules, it)| it.alignment().score(direction, &rules.context));
