@@ -277,10 +277,10 @@ impl Outcome {
     }
 }
 
-/// How near a check is to turning round, as a part of the larger of the value and where it turns; names are as far as a
-/// whole.
+/// How near a check is to turning round, as a part of the larger of the value and where it turns; names are further
+/// than any number.
 pub(super) fn closeness(it: &Check) -> f64 {
     let numbers = [&it.observed, &it.flips_at].map(|it| it.as_ref().and_then(Value::as_f64));
-    let [Some(is), Some(at)] = numbers else { return 1.0 };
+    let [Some(is), Some(at)] = numbers else { return f64::MAX };
     (is - at).abs() / is.abs().max(at.abs()).max(f64::MIN_POSITIVE)
 }

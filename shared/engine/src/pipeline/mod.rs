@@ -27,6 +27,7 @@ mod structure;
 #[cfg(test)]
 mod tests;
 mod universe;
+mod waterfall;
 
 pub use bound::{Bound, Value};
 pub use check::{Change, Check, Outcome, Stage, Verdict};
@@ -45,6 +46,7 @@ pub use strategy::{
     Stop, Strategy, Violation, preset,
 };
 pub use structure::{Numbers, Search, Structure, StructureLeg};
+pub use waterfall::waterfall;
 
 use domain::chain::ChainSnapshot;
 use domain::money::CONTRACT_MULTIPLIER;

@@ -16,7 +16,7 @@ use super::super::*;
 use super::world::World;
 
 /// Readings whose input is moved here.
-pub(super) const MOVABLE: [Reading; 31] = [
+pub(super) const MOVABLE: [Reading; 30] = [
     Reading::SpotAge,
     Reading::Reconciled,
     Reading::MacroAge,
@@ -31,7 +31,6 @@ pub(super) const MOVABLE: [Reading; 31] = [
     Reading::VolPremium,
     Reading::Adx,
     Reading::IvRank,
-    Reading::Rates,
     Reading::Cash,
     Reading::FreeShares,
     Reading::GammaLoss,
@@ -169,9 +168,6 @@ fn moves(world: &mut World, decision: &Decision, change: &Change) -> bool {
             Some(Standing::Ranked(it)) => it.rank = to,
             Some(Standing::Unranked(_)) | None => return false,
         },
-        Reading::Rates => {
-            facts.rates = (word == Some("known")).then_some(super::world::RATES);
-        }
         // An index is none because of what it is.
         Reading::Earnings | Reading::Dividends if word == Some("share") => return false,
         Reading::Earnings => facts.earnings = three_valued(word),

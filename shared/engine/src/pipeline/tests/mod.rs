@@ -12,4 +12,5 @@ mod rows;
 mod stages;
 mod value;
 mod windows;
+mod words;
 mod world;
