@@ -9,6 +9,7 @@ mod bench;
 mod books;
 mod chaos;
 mod config;
+mod decide;
 mod demo;
 mod microbars;
 mod options;
@@ -134,6 +135,13 @@ enum Command {
     /// table ends with an error at the first bar that cannot be, for whatever follows depends on it.
     #[command(after_help = options::INDICATORS_EXAMPLE)]
     Indicators,
+    /// Decide whether a strategy enters over a stored snapshot, and explain it gate by gate.
+    ///
+    /// Every stage is shown with what it saw, what it required and by how much, then the structure with its figures, and the
+    /// fewest readings that would have turned the answer round. The same files give the same answer to the bit: the last
+    /// line names decision, snapshot and hash. docs/pipeline.md lists the stages and codes.
+    #[command(after_help = decide::EXAMPLE)]
+    Decide(decide::DecideArgs),
     /// Look at the settings.
     Config {
         #[command(subcommand)]
@@ -189,6 +197,7 @@ fn run(command: Command, vars: &[(String, String)], out: &mut impl Write) -> any
         Command::Price => options::price(std::io::stdin().lock(), out, &mut std::io::stderr()),
         Command::Iv => options::iv(std::io::stdin().lock(), out, &mut std::io::stderr()),
         Command::Indicators => options::indicators(std::io::stdin().lock(), out),
+        Command::Decide(ask) => decide::decide(&ask, out),
         Command::Config { command: ConfigCommand::Show { json } } => config::show(vars, json, out),
     }
 }
