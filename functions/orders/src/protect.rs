@@ -10,6 +10,7 @@ use domain::intent::{
 };
 use domain::market::OptionQuote;
 use domain::order::{Attempt, AttemptState};
+use domain::planted::{self, Bug};
 use domain::ports::{BrokerPort, Brokers, Clock, HandleError, IntentView, Ledger, OwnedNotes};
 use domain::position::Owned;
 use domain::setup::{SetupLevels, TransitionRecord};
@@ -54,6 +55,9 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes> Orders<'_, L, B, C, N> {
     /// Writes an entry's protections. Done before its executions are booked: a crash in between leaves intents that wait,
     /// never contracts that nobody protects.
     pub(crate) async fn protect(&self, opening: &OpeningIntent) -> Result<(), HandleError> {
+        if planted::is(Bug::Unprotected) {
+            return Ok(());
+        }
         let settings = self.ledger.settings(opening.head.account.user).await?;
         for new in protect::intents(opening, settings.t1_fraction_bp, self.clock.now()) {
             self.ledger.record_intent(&new).await?;

@@ -33,11 +33,12 @@ pub enum Bug {
     WingFirst,
     ImbalanceKept,
     FlattenOnce,
+    Unprotected,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::RetryPost,
         Self::RepostWhenNotFound,
         Self::NoCompareAndSet,
@@ -66,6 +67,7 @@ impl Bug {
         Self::WingFirst,
         Self::ImbalanceKept,
         Self::FlattenOnce,
+        Self::Unprotected,
     ];
 }
 

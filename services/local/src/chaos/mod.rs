@@ -69,6 +69,8 @@ pub struct Told {
     pub rounds: u32,
     /// Rounds after which the books agreed with the broker.
     pub agreed: u32,
+    /// Rounds in which no order reached the broker: they prove little.
+    pub idle: u32,
     /// Whether nothing was held after the last flatten.
     pub flat_at_end: bool,
     /// Intents decided.
@@ -99,6 +101,7 @@ pub async fn run(ask: &Ask, mut tell: impl FnMut(&Round)) -> anyhow::Result<Told
     let mut told = Told {
         rounds: ask.rounds,
         agreed: 0,
+        idle: 0,
         flat_at_end: false,
         intents: 0,
         orders: 0,
@@ -109,10 +112,13 @@ pub async fn run(ask: &Ask, mut tell: impl FnMut(&Round)) -> anyhow::Result<Told
         slowest_agreement: 0.0,
         seconds: 0.0,
     };
+    let mut orders = 0;
     for n in 1..=ask.rounds {
         let round = one(&mut standing, ask.seed, n, &mut told).await.with_context(|| format!("round {n}"))?;
         tell(&round);
         told.agreed += u32::from(round.differences.is_empty());
+        told.idle += u32::from(round.orders == orders);
+        orders = round.orders;
         if !round.differences.is_empty() {
             break;
         }

@@ -9,6 +9,9 @@ use clap::Args;
 use super::args;
 use crate::chaos::{self, Ask, Round};
 
+/// No more than one round in so many may pass without an order.
+const IDLE_ONE_IN: u32 = 5;
+
 /// What can be asked of a chaos run.
 #[derive(Debug, Args)]
 pub(super) struct ChaosArgs {
@@ -39,15 +42,23 @@ pub(super) fn run(ask: ChaosArgs, out: &mut impl Write) -> anyhow::Result<()> {
     } else {
         writeln!(
             out,
-            "{} of {} rounds agree, {} at the end; {} intents, {} orders, {} contracts executed in {:.0} s",
+            "{} of {} rounds agree, {} of them without an order, {} at the end; {} intents, {} orders, {} contracts executed in {:.0} s",
             told.agreed,
             told.rounds,
+            told.idle,
             if told.flat_at_end { "flat" } else { "not flat" },
             told.intents,
             told.orders,
             told.executed,
             told.seconds
         )?;
+    }
+    if told.idle.saturating_mul(IDLE_ONE_IN) > told.rounds {
+        bail!(
+            "{} of {} rounds sent no order: this machine is too busy for a proof, run it alone",
+            told.idle,
+            told.rounds
+        );
     }
     if told.agreed < told.rounds || !told.flat_at_end {
         bail!("books and broker do not agree: the run's books and logs stay in {}", of.data_dir.display());

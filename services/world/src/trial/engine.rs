@@ -16,7 +16,7 @@ use sim::conformance::block_on;
 use sim::perils::{Peril, Perils, Port, Running, Script, Stop, mixed};
 
 use super::course::{Course, Incident};
-use super::laws::{APART_AT_MOST, Laws};
+use super::laws::{APART_AT_MOST, Laws, PROTECTED_WITHIN};
 use super::parts::TrialParts;
 use super::tape::Tape;
 use super::tasks::{self, Ended, Purpose, Task};
@@ -192,6 +192,7 @@ impl Engine {
             self.parts.sandbox.borrow_mut().advance(at);
             self.laws.step();
             self.looks_after_legs();
+            self.looks_after_protection();
             let event = self.events.first_entry().filter(|it| it.key().0 <= at).map(|it| it.remove());
             if let Some(event) = event {
                 self.happen(event);
@@ -480,6 +481,20 @@ impl Engine {
         let is_open = now < self.course.session.close;
         if is_open && !is_thin && !self.outages.iter().any(|(from, until)| *from <= now && since <= *until) {
             self.laws.stands_apart();
+        }
+    }
+
+    /// INV20, while the market trades and until the flatten: whoever closes makes the disaster orders end first.
+    fn looks_after_protection(&self) {
+        let now = self.now();
+        let Some(since) = self.laws.unprotected_since().filter(|it| now.since(*it) > PROTECTED_WITHIN) else {
+            return;
+        };
+        let is_other = [26, 28, 32, 33].iter().any(|it| self.course.classes.contains(it));
+        let is_early = now < self.course.session.before_close(16);
+        if is_early && !is_other && !self.outages.iter().any(|(from, until)| *from <= now && since <= *until)
+        {
+            self.laws.stands_unprotected();
         }
     }
 

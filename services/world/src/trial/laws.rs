@@ -4,6 +4,7 @@
 mod broker;
 mod entry;
 mod prompt;
+mod protected;
 mod requests;
 mod rest;
 mod states;
@@ -23,6 +24,7 @@ use domain::time::UtcNanos;
 use sim::broker::{OrderType, Sandbox};
 use sim::ledger::MemLedger;
 
+pub(crate) use protected::PROTECTED_WITHIN;
 pub(crate) use rest::Entries;
 pub(crate) use structures::APART_AT_MOST;
 
@@ -36,7 +38,7 @@ use crate::simulated::{Member, VirtualClock};
 /// Something that must never be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which invariant, from 1 to 19.
+    /// Which invariant, from 1 to 20.
     pub invariant: u8,
     /// When, market time.
     pub at: UtcNanos,
@@ -76,6 +78,7 @@ struct Order {
 struct OrderLeg {
     series: OccSymbol,
     side: Side,
+    quantity: u32,
     executed: u32,
     /// Contracts executed under a dollar, and from a dollar on: the exchange charges them differently.
     tiers: [u32; 2],
@@ -109,6 +112,8 @@ struct Seen {
     executed: BTreeMap<IntentId, u32>,
     executed_of: BTreeMap<(IntentId, OccSymbol), u32>,
     structures: BTreeMap<IntentId, Structure>,
+    /// Single longs that nothing at the broker would sell, and since when.
+    unprotected: BTreeMap<(usize, OccSymbol), UtcNanos>,
     held: BTreeMap<(usize, OccSymbol), Held>,
     /// What our orders brought each account, charges taken.
     flows: BTreeMap<usize, Usd>,

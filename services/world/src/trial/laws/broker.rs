@@ -14,6 +14,7 @@ impl Laws {
         for line in lines {
             self.line(line);
         }
+        self.protections(lines);
     }
 
     fn index(&self, account: &str) -> usize {
@@ -107,7 +108,7 @@ impl Laws {
         }
         let leg = |it: &AcceptedLeg| {
             let series = *it.instrument.series()?;
-            Some(OrderLeg { series, side: it.side.side(), executed: 0, tiers: [0; 2] })
+            Some(OrderLeg { series, side: it.side.side(), quantity: it.quantity, executed: 0, tiers: [0; 2] })
         };
         let row = Order {
             tag: parsed.filter(|_| !is_foreign),

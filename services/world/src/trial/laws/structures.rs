@@ -53,6 +53,15 @@ impl Structure {
         self.legs.iter().zip(&self.held).any(|(leg, held)| *held > whole.saturating_mul(i64::from(leg.ratio)))
     }
 
+    /// Whether some of `series` is held as a leg of it.
+    pub(super) fn holds(&self, series: &OccSymbol) -> bool {
+        self.leg(series).and_then(|it| self.held.get(it.0)).is_some_and(|it| *it != 0)
+    }
+
+    pub(super) const fn account(&self) -> usize {
+        self.account
+    }
+
     fn leg(&self, series: &OccSymbol) -> Option<(usize, &ComboLeg)> {
         self.legs.iter().enumerate().find(|it| it.1.series == *series)
     }
