@@ -44,6 +44,8 @@ const REACH_WITHOUT: Duration = LOOKED_UP_WITHIN.saturating_add(Duration::from_s
 const REACH_WITH_BOOKS: Duration = REACH_WITHOUT.saturating_add(Duration::from_secs(5));
 /// How long a pass waits for a lease that is taken.
 const LEASE_WAIT: Duration = Duration::from_secs(1);
+/// Flat without the books, it looks again after this whether they are back.
+const BOOKS_WAIT: Duration = Duration::from_secs(60);
 /// How long a pass waits for a broker that did not answer.
 const BROKER_WAIT: Duration = Duration::from_secs(2);
 
@@ -198,6 +200,10 @@ impl<L: Ledger, B: Brokers, C: Clock, N: OwnedNotes, S: Secrets, Q: Sender> Flat
         }
         match due? {
             Some(due) => self.next(&message, due).await,
+            // What this flatten wrote while the books answered is still open in them: a pass with them ends it.
+            None if fence.is_none() && self.clock.now() < session.close => {
+                self.next(&message, self.clock.now().plus(BOOKS_WAIT)).await
+            }
             None => Ok(()),
         }
     }

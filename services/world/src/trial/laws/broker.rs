@@ -206,7 +206,8 @@ impl Laws {
                     LegSide::Buy | LegSide::Sell | LegSide::SellShort | LegSide::BuyToCover => {}
                 }
                 let Held { long, short, all } = *held;
-                if all.saturating_add(short) < 0 {
+                // Beside a short that its owner opened by hand a structure may sell: what a close sells must be there.
+                if leg.side == LegSide::SellToClose && all.saturating_add(short) < 0 {
                     wrong.push((10, format!("order {order} left {all} of {series}")));
                 }
                 if long < 0 || short < 0 {
