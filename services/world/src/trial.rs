@@ -13,6 +13,7 @@ mod ears;
 mod engine;
 mod incidents;
 mod laws;
+mod looks;
 mod mail;
 pub mod many;
 mod parts;

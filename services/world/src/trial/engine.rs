@@ -16,7 +16,7 @@ use sim::conformance::block_on;
 use sim::perils::{Peril, Perils, Port, Running, Script, Stop, mixed};
 
 use super::course::{Course, Incident};
-use super::laws::{APART_AT_MOST, Laws, PROTECTED_WITHIN};
+use super::laws::Laws;
 use super::parts::TrialParts;
 use super::tape::Tape;
 use super::tasks::{self, Ended, Purpose, Task};
@@ -251,9 +251,8 @@ impl Engine {
                     || is_down
                     || self.alerts_back_at >= self.course.session.close;
                 let close = self.course.session.close;
-                let is_thin = [26, 33].iter().any(|it| self.course.classes.contains(it));
                 let calm_since = self.course.calm_at.max(self.trouble_until);
-                let is_calm = !is_thin && calm_since.plus(ENDS_WITHIN) <= close;
+                let is_calm = !self.has_any(&[26, 33]) && calm_since.plus(ENDS_WITHIN) <= close;
                 self.laws.open_after_the_close(is_paged, is_excused, is_calm);
             }
             Event::Liveness => {
@@ -470,43 +469,6 @@ impl Engine {
             let close = (self.now() > self.course.session.close).then(|| self.tape.close());
             let work = tasks::scheduled(&self.parts, what, close, format!("worker-{id}"));
             self.spawn(what.function(), Purpose::Schedule(what), work);
-        }
-    }
-
-    /// INV7, while the broker answers and the market trades.
-    fn looks_after_legs(&self) {
-        let now = self.now();
-        let Some(since) = self.laws.apart_since().filter(|it| now.since(*it) > APART_AT_MOST) else { return };
-        let is_thin = [26, 33].iter().any(|it| self.course.classes.contains(it));
-        let is_open = now < self.course.session.close;
-        if is_open && !is_thin && !self.outages.iter().any(|(from, until)| *from <= now && since <= *until) {
-            self.laws.stands_apart();
-        }
-    }
-
-    /// INV20, while the market trades and until the flatten: whoever closes makes the disaster orders end first.
-    fn looks_after_protection(&self) {
-        let now = self.now();
-        let Some(since) = self.laws.unprotected_since().filter(|it| now.since(*it) > PROTECTED_WITHIN) else {
-            return;
-        };
-        let is_other = [26, 28, 32, 33].iter().any(|it| self.course.classes.contains(it));
-        let is_early = now < self.course.session.before_close(16);
-        if is_early && !is_other && !self.outages.iter().any(|(from, until)| *from <= now && since <= *until)
-        {
-            self.laws.stands_unprotected();
-        }
-    }
-
-    /// INV5, a second after a hard stop.
-    fn looks_after_hard_stop(&self, index: usize) {
-        let now = self.now();
-        let since = now.minus(Duration::from_secs(1));
-        // What stops or delays whoever carries the message delays the flatten with it.
-        let delaying: [u8; 11] = [6, 7, 8, 9, 10, 12, 13, 14, 22, 25, 30];
-        let is_direct = delaying.iter().all(|it| !self.course.classes.contains(it));
-        if is_direct && !self.outages.iter().any(|(from, until)| *from <= now && since <= *until) {
-            self.laws.hard_stop_began(index);
         }
     }
 

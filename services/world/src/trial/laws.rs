@@ -297,6 +297,11 @@ impl Laws {
     }
 }
 
+/// Whether one of these spans of time meets the one from `since` to `now`.
+pub(crate) fn meets(spans: &[(UtcNanos, UtcNanos)], since: UtcNanos, now: UtcNanos) -> bool {
+    spans.iter().any(|(from, until)| *from <= now && since <= *until)
+}
+
 /// The first bytes of an id, as a number.
 fn short(intent: IntentId) -> u64 {
     intent.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))

@@ -9,7 +9,7 @@ use domain::kill::{KillRow, KillScope, KillState};
 use domain::ports::{Clock as _, Message};
 use domain::time::UtcNanos;
 
-use super::{HardStop, Laws};
+use super::{HardStop, Laws, meets};
 
 /// A hard stop starts the flatten within this.
 const HARD_STOP_WITHIN: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ impl Laws {
         let (waiting, is_hit) = {
             let seen = self.seen.borrow();
             let Some(stop) = seen.hard_stops.get(index) else { return };
-            let is_hit = seen.hits.iter().any(|(from, until)| *from <= now && stop.at <= *until);
+            let is_hit = meets(&seen.hits, stop.at, now);
             (stop.waiting.clone(), is_hit)
         };
         if !waiting.is_empty() && !is_hit {

@@ -9,7 +9,7 @@ use domain::symbol::OccSymbol;
 use domain::time::UtcNanos;
 use sim::broker::{TranscriptEvent, TranscriptLine};
 
-use super::Laws;
+use super::{Laws, meets};
 
 /// What was bought is protected within this.
 pub(crate) const PROTECTED_WITHIN: Duration = Duration::from_secs(60);
@@ -89,11 +89,9 @@ impl Laws {
         let now = self.time.now();
         let wrong: Vec<String> = {
             let seen = self.seen.borrow();
-            let is_hit =
-                |since: UtcNanos| seen.hits.iter().any(|(from, until)| *from <= now && since <= *until);
             let late = seen.unprotected.iter().filter(|(key, since)| {
                 let is_by_hand = seen.by_hand.iter().any(|it| it.0 == key.0);
-                now.since(**since) > PROTECTED_WITHIN && !is_by_hand && !is_hit(**since)
+                now.since(**since) > PROTECTED_WITHIN && !is_by_hand && !meets(&seen.hits, **since, now)
             });
             late.map(|((account, series), since)| {
                 format!(

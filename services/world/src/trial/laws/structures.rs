@@ -12,7 +12,7 @@ use domain::ticket::ComboLeg;
 use domain::time::UtcNanos;
 use sim::broker::{AcceptedLeg, FilledLeg, LegSide};
 
-use super::{Held, Laws, Order, Seen};
+use super::{Held, Laws, Order, Seen, meets};
 
 /// What executed apart is put right within this: a short leg without its long, and legs out of ratio that no order works on.
 pub(crate) const APART_AT_MOST: Duration = Duration::from_secs(60);
@@ -193,7 +193,7 @@ impl Laws {
                 let Some(since) = since else { continue };
                 // What an owner trades by hand, and what nobody bids for, is nobody's fault.
                 let is_unbid = structure.legs.iter().any(|it| self.tape.quote(&it.series, now).bid.is_none());
-                let is_hit = hits.iter().any(|(from, until)| *from <= now && since <= *until);
+                let is_hit = meets(hits, since, now);
                 if is_unbid || is_hit || by_hand.iter().any(|it| it.0 == account) {
                     continue;
                 }
